@@ -1,0 +1,1 @@
+"""The composition: configuration, supervision, the attribution cycle, publishing, HTTP, metrics, commands."""

@@ -1,0 +1,1 @@
+"""Pure numerics: tensors in, tensors out. No asyncio, no clock, no Kafka, no files."""
