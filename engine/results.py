@@ -64,7 +64,7 @@ class Panel:
 
 @dataclass(slots=True)
 class Finding:
-    """All that one run says of one indicator against one baseline. `failure` is set, and the rest None, when it failed."""
+    """All that one run says of one indicator against one baseline; when it failed, only why."""
 
     indicator: str
     baseline: Baseline

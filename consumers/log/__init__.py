@@ -55,10 +55,11 @@ class Reader(Protocol):
     def positions(self) -> Mapping[int, int]:
         """The next offset of each partition."""
 
-    async def poll(self, *, max_records: int = 10_000, timeout: float = 0.2) -> list[Chunk]:
-        """Return what is there, at most `max_records`, waiting up to `timeout` seconds for the first."""
+    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2) -> list[Chunk]:
+        """Return what is there, at most `max_records`, waiting up to `wait` seconds for the first."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Stop reading."""
 
 
 class Log(Protocol):
