@@ -53,7 +53,7 @@ lock: $(STAMP) ## resolve the newest versions into constraints.txt
 	  --custom-compile-command "make lock" --group dev --group bench pyproject.toml --output-file constraints.txt
 
 audit: $(STAMP) ## hold the pinned versions against the published advisories
-	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	@$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 bench: $(STAMP) ## run the benchmarks and print their tables
 	@$(UV) --group bench
