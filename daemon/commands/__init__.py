@@ -1,17 +1,28 @@
 """The command line. Each command is a module here, imported only when it is called: `--help` loads no torch."""
 
-import sys
 from importlib import import_module
+from typing import IO, Any
 
 import click
 
 from consumers.log import LogError
 from consumers.sources import SourceError
+from daemon.errors import TableError
 
 COMMANDS = ("run", "demo", "simulate", "replay", "attribute", "verify", "watch", "config")
 
-REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError)
+REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, TableError)
 """Errors whose message is already the sentence a user needs; any other is a bug and shows its traceback."""
+
+
+class Refused(click.ClickException):
+    """A refusal on its way out: its sentence on stderr, exit 2."""
+
+    exit_code = 2
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the sentence."""
+        click.echo(f"starlingd: {self.message}", file=file, err=file is None)
 
 
 class LazyGroup(click.Group):
@@ -28,6 +39,13 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"daemon.commands.{name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, turning what its caller can mend into one sentence and exit 2."""
+        try:
+            return super().invoke(ctx)
+        except REFUSALS as refusal:
+            raise Refused(str(refusal)) from refusal
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="starlingd")
@@ -36,9 +54,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line: exit 0 when done, 2 with one sentence on stderr for what the caller can mend."""
-    try:
-        cli.main(standalone_mode=True)
-    except REFUSALS as refusal:
-        click.echo(f"starlingd: {refusal}", err=True)
-        sys.exit(2)
+    """Run the command line."""
+    cli.main(standalone_mode=True)
