@@ -1,5 +1,9 @@
-"""Refusals of the commands: what the caller of a command can mend, said in one sentence. Free of heavy imports."""
+"""The daemon's one error family for what a person can mend."""
 
 
-class TableError(Exception):
-    """A table of agents that cannot be read or written. The message names the file, the row or column and the cause."""
+class RefusalError(Exception):
+    """The daemon will not start as asked; the message is one sentence saying what is wrong, where, and what to do."""
+
+
+class ConfigError(RefusalError):
+    """A configuration with an unknown name or a value that cannot be."""
