@@ -1,9 +1,17 @@
-"""The daemon's one error family for what a person can mend."""
+"""The daemon's own errors that a caller can mend. Each message is one sentence: what was wrong, where, what to do."""
 
 
 class RefusalError(Exception):
-    """The daemon will not start as asked; the message is one sentence saying what is wrong, where, and what to do."""
+    """The daemon will not do as asked; the family of the errors below."""
 
 
 class ConfigError(RefusalError):
     """A configuration with an unknown name or a value that cannot be."""
+
+
+class ListenError(RefusalError):
+    """An address that the HTTP surface cannot listen on."""
+
+
+class TableError(RefusalError):
+    """A table of agents that cannot be read as one, or that cannot be written."""

@@ -162,7 +162,7 @@ def _sentence(error: ValidationError, origins: Mapping[Key, str]) -> str:
 
 
 def _key_of(location: Sequence[int | str], origins: Mapping[Key, str]) -> Key:
-    """Return the given key nearest to an error's place: at it, above it or, where a whole section is wrong, below it."""
+    """Return the given key nearest to an error: at its place, above it or, where a section is wrong, below it."""
     parts = tuple(str(part) for part in location)
     for length in range(len(parts), 0, -1):
         if parts[:length] in origins:

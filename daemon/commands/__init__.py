@@ -7,11 +7,11 @@ import click
 
 from consumers.log import LogError
 from consumers.sources import SourceError
-from daemon.errors import TableError
+from daemon.errors import RefusalError
 
 COMMANDS = ("run", "demo", "simulate", "replay", "attribute", "verify", "watch", "config")
 
-REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, TableError)
+REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, RefusalError)
 """Errors whose message is already the sentence a user needs; any other is a bug and shows its traceback."""
 
 
