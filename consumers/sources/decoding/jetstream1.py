@@ -1,0 +1,73 @@
+"""Jetstream v1: one JSON object a line or message, `{did, time_us, kind, commit | identity | account}`."""
+
+from typing import Any
+
+import orjson
+
+from consumers.events import Event
+from consumers.sources import Delivery
+from consumers.sources.decoding import records
+from consumers.sources.decoding.reading import WRONG_SHAPE, MalformedError, Reading, check_time, reject
+from consumers.sources.decoding.syntax import check_did, check_rkey
+
+
+def decode_line(line: bytes, reading: Reading, into: Delivery, position: int) -> int | None:
+    """Add one line to a delivery and return its `time_us`, or None where it has none that can be believed.
+
+    `position` is only written into what is rejected. v1 has no seq of its own: events carry `time_us` as theirs,
+    which is not monotonic, so `(did, rev, collection, rkey, operation)` is what tells repeats.
+    """
+    into.frames += 1
+    into.operations += 1
+    t = None
+    try:
+        document = orjson.loads(line)
+        t = check_time(document["time_us"], reading)
+        events = _events(document, t, reading, into)
+    except orjson.JSONDecodeError as error:
+        reason = "not_json" if line.strip() else "empty_frame"
+        reject(into, reading, MalformedError(reason, f"{error.msg} at byte {error.pos}"), position, len(line))
+    except (MalformedError, *WRONG_SHAPE) as error:
+        reject(into, reading, error, position, len(line))
+    else:
+        if events is not None:
+            into.accepted += 1
+            into.events += events
+    return t
+
+
+def _events(document: dict[str, Any], t: int, reading: Reading, into: Delivery) -> list[Event] | None:
+    """Return the events of a line, or None where it was counted as ignored."""
+    kind = document["kind"]
+    if kind == "commit":
+        return _commit(document, t, reading, into)
+    if kind == "identity":
+        return [records.identity(reading, check_did(document["did"]), t, t)]
+    if kind == "account":
+        return [records.account(reading, t, t, document["account"])]
+    raise MalformedError("unknown_kind", "'kind' is none of commit, identity, account")
+
+
+def _commit(document: dict[str, Any], t: int, reading: Reading, into: Delivery) -> list[Event] | None:
+    """Return the events of a commit, or None where it was counted as ignored."""
+    commit = document["commit"]
+    collection = commit["collection"]
+    operation = commit["operation"]
+    rev = commit["rev"]
+    did = check_did(document["did"])
+    rkey = check_rkey(commit["rkey"])
+    if type(rev) is not str or type(collection) is not str:
+        raise MalformedError("wrong_type", "'rev' or 'collection' is not a string")
+    if operation not in {"create", "update", "delete"}:
+        raise MalformedError("unknown_action", "'operation' is none of create, update, delete")
+    if collection not in records.COLLECTIONS:
+        into.ignored["other_collection"] += 1
+    elif operation == "create":
+        return records.created(
+            reading, commit["record"], did=did, t=t, seq=t, rev=rev, op=0, collection=collection, rkey=rkey
+        )
+    elif operation == "delete":
+        return [records.retracted(reading, did=did, t=t, seq=t, rev=rev, op=0, collection=collection, rkey=rkey)]
+    else:
+        into.ignored["update"] += 1
+    return None

@@ -1,0 +1,60 @@
+"""The names of the AT protocol, as its specification writes them: DIDs, AT-URIs, paths of records, datetimes."""
+
+import re
+from datetime import datetime
+
+from consumers.sources.decoding.reading import MalformedError
+
+# The first alternative is the usual one and quick; the second is the specification's.
+_DID = r"(?:did:plc:[a-z2-7]{24}|did:[a-z]+:[A-Za-z0-9._:%-]{0,2000}[A-Za-z0-9._-])"
+_HANDLE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?\.){1,125}[A-Za-z](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?"
+_NSID = r"[A-Za-z][A-Za-z0-9.-]{0,316}"
+_RKEY = r"[A-Za-z0-9._:~-]{1,512}"
+
+_is_did = re.compile(_DID).fullmatch
+_at_uri = re.compile(f"at://(?:({_DID})|{_HANDLE})(?:/({_NSID})(?:/{_RKEY})?)?").fullmatch
+_path = re.compile(f"({_NSID})/({_RKEY})").fullmatch
+_is_rkey = re.compile(_RKEY).fullmatch
+
+
+def check_did(did: str) -> str:
+    """Return `did` if it is a DID."""
+    if _is_did(did) is None:
+        raise MalformedError("bad_did", "not a DID")
+    return did
+
+
+def check_rkey(rkey: str) -> str:
+    """Return `rkey` if it is a record key."""
+    if _is_rkey(rkey) is None:
+        raise MalformedError("bad_path", "not a record key")
+    return rkey
+
+
+def authority(uri: str) -> tuple[str | None, str | None]:
+    """Return the DID and the collection of an AT-URI; no DID where the authority is a handle, which names no agent."""
+    match = _at_uri(uri)
+    if match is None:
+        raise MalformedError("bad_at_uri", "not an AT-URI")
+    did, collection = match.groups()
+    return did, collection
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Return collection and record key of a path inside a repository."""
+    match = _path(path)
+    if match is None:
+        raise MalformedError("bad_path", "not collection/rkey")
+    collection, rkey = match.groups()
+    return collection, rkey
+
+
+def microseconds(text: str) -> int:
+    """Return an ISO 8601 datetime with an offset as µs since the epoch."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise MalformedError("bad_time", "not an ISO 8601 datetime") from None
+    if moment.tzinfo is None:
+        raise MalformedError("bad_time", "a datetime without an offset")
+    return round(moment.timestamp() * 1_000_000)
