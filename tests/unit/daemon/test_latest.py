@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.latest import Latest, Results, rank
+from daemon.attributions import Attributions, rank
+from daemon.latest import Latest, Results
 
 NAMES = ["did:plc:a", "did:plc:b", "did:plc:c", "did:plc:d"]
 
@@ -14,10 +15,12 @@ def results(run: str = "all-1", change: bool = False) -> Results:
         phi["polarization", "preceding"] = np.array([0.0, 1.0, 0.0, 0.0])
     return Results(
         record={"id": run, "lens": "all"},
-        agents=NAMES,
-        phi=phi,
-        tiers=np.array([2, 0, 1, 2], dtype=np.uint8),
-        visibility=np.array([0, 9, 3, 0]),
+        attributions=Attributions(
+            agents=NAMES,
+            phi=phi,
+            tiers=np.array([2, 0, 1, 2], dtype=np.uint8),
+            visibility=np.array([0, 9, 3, 0]),
+        ),
     )
 
 
