@@ -1,0 +1,27 @@
+"""`starlingd config`: say whether a configuration is right, and what it is."""
+
+import click
+
+from daemon.commands.options import configured
+from daemon.rendering import render
+from daemon.settings import Loaded
+
+
+@click.group()
+def command() -> None:
+    """Check the configuration, or print it whole with its origins and without its secrets."""
+
+
+@command.command()
+@configured()
+def check(loaded: Loaded) -> None:
+    """Exit 0 if the daemon would start with this configuration, 2 with one sentence if not."""
+    given = len(loaded.origins)
+    click.echo(f"The configuration is good: {given} setting{'' if given == 1 else 's'} given, the others by default.")
+
+
+@command.command(name="print")
+@configured()
+def print_(loaded: Loaded) -> None:
+    """Print every setting as TOML, with its meaning and where it came from; secrets are not shown."""
+    click.echo(render(loaded), nl=False)
