@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from daemon.records import Tier
+
 
 def panel_sentence(
     indicator: str,
     size: int,
-    panel_shares: Mapping[str, float],
-    full_shares: Mapping[str, float],
+    panel_shares: Mapping[Tier, float],
+    full_shares: Mapping[Tier, float],
 ) -> str:
     """Say what a panel of the most visible accounts would have said, and what is so at full scale.
 
