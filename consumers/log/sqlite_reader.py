@@ -1,0 +1,99 @@
+"""Reads partitions of one topic of the embedded log, waiting for appends without asking for them again and again."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from consumers.log import Chunk
+from consumers.log.packing import Records
+from consumers.log.sqlite_store import Store
+
+if TYPE_CHECKING:
+    from consumers.log.sqlite import SqliteLog
+
+_OTHER_PROCESS_SECONDS = 0.1
+_NOTHING = Records([], [], [])
+
+
+class SqliteReader:
+    """A reader of the log's own. What a batch holds beyond one poll is kept, decoded, for the next."""
+
+    def __init__(self, log: "SqliteLog", number: int, topic: str, positions: Mapping[int, int]) -> None:
+        self._log = log
+        self._number = number
+        self._topic = topic
+        self._positions = dict(positions)
+        self._rest: dict[int, Records] = {}
+        self._turn = 0
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """The next offset of each partition."""
+        return self._positions
+
+    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2) -> list[Chunk]:
+        """Return what is there, at most `max_records`, waiting up to `wait` seconds for the first."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        while True:
+            # The event is taken before the look, so that an append between the two is not missed.
+            arrival = self._log.arrival(self._topic)
+            chunks = await self._log.read(lambda store: self._look(store, max_records))
+            left = deadline - loop.time()
+            if chunks or left <= 0:
+                break
+            # Another process's appends set no event here: a read-only log looks again.
+            patience = min(left, _OTHER_PROCESS_SECONDS) if self._log.read_only else left
+            try:
+                await asyncio.wait_for(arrival.wait(), patience)
+            except TimeoutError:
+                continue
+        for chunk in chunks:
+            self._positions[chunk.partition] = chunk.offsets[-1] + 1
+            self._log.stats.lost += chunk.lost
+        return chunks
+
+    async def close(self) -> None:
+        """Stop reading."""
+        self._rest.clear()
+
+    def _look(self, store: Store, max_records: int) -> list[Chunk]:
+        """Read each partition in turn, beginning with another one each time; what one leaves, the next may take."""
+        order = sorted(self._positions)
+        order = order[self._turn :] + order[: self._turn]
+        self._turn = (self._turn + 1) % max(1, len(order))
+        chunks = []
+        left = max_records
+        for index, partition in enumerate(order):
+            share = -(-left // (len(order) - index))
+            if share and (chunk := self._look_at(store, partition, share)):
+                chunks.append(chunk)
+                left -= len(chunk.offsets)
+        return chunks
+
+    def _look_at(self, store: Store, partition: int, share: int) -> Chunk | None:
+        position = self._positions[partition]
+        rest = self._rest.pop(partition, _NOTHING)
+        offsets: list[int] = []
+        keys: list[bytes | None] = []
+        values: list[bytes | None] = []
+        while len(offsets) < share:
+            if not rest:
+                rest = store.first_batch(self._number, partition, offsets[-1] + 1 if offsets else position)
+                if not rest or (offsets and self._begin(store, partition) > offsets[-1] + 1):
+                    break  # retention ran between two batches: what it took is the next chunk's `lost`
+            part, rest = rest.split(share - len(offsets))
+            offsets += part.offsets
+            keys += part.keys
+            values += part.values
+        if rest:
+            self._rest[partition] = rest
+        if not offsets:
+            return None
+        lost = 0
+        if offsets[0] > position:
+            lost = max(0, min(self._begin(store, partition), offsets[0]) - position)
+        return Chunk(partition, offsets, keys, values, lost)
+
+    def _begin(self, store: Store, partition: int) -> int:
+        return store.bounds(self._topic)[partition][0]
