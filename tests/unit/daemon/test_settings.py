@@ -58,7 +58,7 @@ def test_lists_are_written_with_commas_outside_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[windows]\nlenght = '1h'", "windows.lenght: there is no setting 'lenght' in [windows] (did you mean length?), "),
+        ("[windows]\nlenght = '1h'", "windows.lenght: there is no setting 'lenght' in [windows] (did you mean length?)"),
         ("[windos]\nlength = '1h'", "starlingd.toml: windos.length: there is no setting 'windos' at the top level"),
         ("windows = '1h'", "starlingd.toml: windows: is a section; name one of its keys: length"),
         ("[windows]\nlength = '1 hour'", "starlingd.toml: windows.length: '1 hour' is not a duration"),
