@@ -19,15 +19,15 @@ def check_schema(path: Path, schema: pa.Schema) -> None:
     """Refuse a table without agents, with agents that are not strings, or with two columns of one name."""
     names = schema.names
     if AGENT not in names:
-        raise TableError(f"{path} has no column {AGENT!r}; it has {', '.join(names[:30]) or 'none'}.")
+        raise TableError(f"{path} has no column {AGENT!r}; it has {', '.join(names[:30]) or 'none'}")
     for name in (AGENT, *COLUMNS):
         if names.count(name) > 1:
-            raise TableError(f"{path} has {names.count(name)} columns named {name!r}; keep one.")
+            raise TableError(f"{path} has {names.count(name)} columns named {name!r}; keep one")
     kind = schema.field(AGENT).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        raise TableError(f"{path}: column {AGENT!r} is {kind}, but the names of agents are strings.")
+        raise TableError(f"{path}: column {AGENT!r} is {kind}, but the names of agents are strings")
 
 
 def checked_agents(path: Path, column: pa.ChunkedArray) -> pa.LargeStringArray:
@@ -36,10 +36,10 @@ def checked_agents(path: Path, column: pa.ChunkedArray) -> pa.LargeStringArray:
     if isinstance(names, pa.ChunkedArray):
         names = names.chunk(0)
     if names.null_count:
-        raise TableError(f"{path}, row {_first(pc.is_null(names))}: {AGENT!r} is null; every row needs its agent.")
+        raise TableError(f"{path}, row {_first(pc.is_null(names))}: {AGENT!r} is null; every row needs its agent")
     empty = pc.equal(pc.binary_length(names), 0)
     if pc.any(empty).as_py():
-        raise TableError(f"{path}, row {_first(empty)}: {AGENT!r} is an empty string; every row needs its agent.")
+        raise TableError(f"{path}, row {_first(empty)}: {AGENT!r} is an empty string; every row needs its agent")
     encoded = names.dictionary_encode()
     if len(encoded.dictionary) < len(names):
         _refuse_repeated(path, encoded)
@@ -54,7 +54,7 @@ def _refuse_repeated(path: Path, encoded: pa.DictionaryArray) -> None:
     again = int(np.flatnonzero(repeated)[0])
     before = int(np.flatnonzero(indices == indices[again])[0])
     name = encoded.dictionary[int(indices[again])].as_py()
-    raise TableError(f"{path}, rows {before + 1} and {again + 1}: the agent {name!r} stands there twice; keep one row.")
+    raise TableError(f"{path}, rows {before + 1} and {again + 1}: the agent {name!r} stands there twice; keep one row")
 
 
 def checked_bounds(path: Path, name: str, column: pa.ChunkedArray) -> tuple[int, int]:
@@ -63,12 +63,12 @@ def checked_bounds(path: Path, name: str, column: pa.ChunkedArray) -> tuple[int,
     if pa.types.is_floating(kind):
         nan = pc.is_nan(column).combine_chunks().fill_null(False)  # noqa: FBT003 - pyarrow takes it by position
         if pc.any(nan).as_py():
-            raise TableError(f"{path}, row {_first(nan)}: {name!r} is NaN; counts are integers.")
+            raise TableError(f"{path}, row {_first(nan)}: {name!r} is NaN; counts are integers")
     if not pa.types.is_integer(kind):
-        raise TableError(f"{path}: column {name!r} is {kind}, but counts are integers; cast it before.")
+        raise TableError(f"{path}: column {name!r} is {kind}, but counts are integers; cast it before")
     if column.null_count:
         row = _first(pc.is_null(column))
-        raise TableError(f"{path}, row {row}: {name!r} is null; write 0, or leave the whole column out.")
+        raise TableError(f"{path}, row {row}: {name!r} is null; write 0, or leave the whole column out")
     if not len(column):
         return 0, 0
     bounds = pc.min_max(column).as_py()
@@ -76,10 +76,10 @@ def checked_bounds(path: Path, name: str, column: pa.ChunkedArray) -> tuple[int,
     if low < 0 and name != "valence":
         row = _first(pc.less(column, 0))
         value = column[row - 1].as_py()
-        raise TableError(f"{path}, row {row}: {name!r} is {value}; a count cannot be negative (only valence can).")
+        raise TableError(f"{path}, row {row}: {name!r} is {value}; a count cannot be negative (only valence can)")
     if high > np.iinfo(np.int64).max:
-        row = _first(pc.equal(column, high))
-        raise TableError(f"{path}, row {row}: {name!r} is {high}, beyond 64-bit integers.")
+        row = _first(pc.equal(column, pa.scalar(high, kind)))
+        raise TableError(f"{path}, row {row}: {name!r} is {high}, beyond 64-bit integers")
     return low, high
 
 

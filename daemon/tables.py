@@ -91,11 +91,11 @@ def write_attribution(path: Path, agents: pa.LargeStringArray, phi: NDArray[np.f
 def check_writable(path: Path) -> None:
     """Refuse, before any work is done, an output path that cannot be written."""
     if not path.parent.is_dir():
-        raise TableError(f"{path} cannot be written: there is no directory {path.parent}; create it first.")
+        raise TableError(f"{path} cannot be written: there is no directory {path.parent}; create it first")
     if path.is_dir():
-        raise TableError(f"{path} cannot be written: it is a directory; name a file in it.")
+        raise TableError(f"{path} cannot be written: it is a directory; name a file in it")
     if not os.access(path.parent, os.W_OK):
-        raise TableError(f"{path} cannot be written: the directory {path.parent} does not allow it.")
+        raise TableError(f"{path} cannot be written: the directory {path.parent} does not allow it")
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -105,7 +105,7 @@ def _write(path: Path, table: pa.Table) -> None:
         pq.write_table(table, partial, compression="zstd", use_dictionary=False)
         partial.replace(path)
     except OSError as error:
-        raise TableError(f"{path} cannot be written: {_cause(error)}.") from error
+        raise TableError(f"{path} cannot be written: {_cause(error)}") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -114,17 +114,17 @@ def _write(path: Path, table: pa.Table) -> None:
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         if path.is_dir():
-            raise TableError(f"{path} is a directory; name one Parquet file.")
+            raise TableError(f"{path} is a directory; name one Parquet file")
         if path.stat().st_size == 0:
-            raise TableError(f"{path} is empty (0 bytes); a Parquet file with a column {AGENT!r} is needed.")
+            raise TableError(f"{path} is empty (0 bytes); a Parquet file with a column {AGENT!r} is needed")
         with pq.ParquetFile(path) as file:
             yield file
     except FileNotFoundError as error:
-        raise TableError(f"{path} does not exist.") from error
+        raise TableError(f"{path} does not exist") from error
     except pa.ArrowException as error:
-        raise TableError(f"{path} is not a readable Parquet file: {_cause(error)}.") from error
+        raise TableError(f"{path} is not a readable Parquet file: {_cause(error)}") from error
     except OSError as error:
-        raise TableError(f"{path} cannot be read: {_cause(error)}.") from error
+        raise TableError(f"{path} cannot be read: {_cause(error)}") from error
 
 
 def _cause(error: Exception) -> str:
