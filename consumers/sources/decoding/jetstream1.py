@@ -7,8 +7,9 @@ import orjson
 from consumers.events import Event
 from consumers.sources import Delivery
 from consumers.sources.decoding import records
+from consumers.sources.decoding.commit import operation
 from consumers.sources.decoding.reading import WRONG_SHAPE, MalformedError, Reading, check_time, reject
-from consumers.sources.decoding.syntax import check_did, check_rkey
+from consumers.sources.decoding.syntax import check_did
 
 
 def decode_line(line: bytes, reading: Reading, into: Delivery, position: int) -> int | None:
@@ -40,34 +41,9 @@ def _events(document: dict[str, Any], t: int, reading: Reading, into: Delivery) 
     """Return the events of a line, or None where it was counted as ignored."""
     kind = document["kind"]
     if kind == "commit":
-        return _commit(document, t, reading, into)
+        return operation(reading, into, document["commit"], did=document["did"], t=t, seq=t)
     if kind == "identity":
         return [records.identity(reading, check_did(document["did"]), t, t)]
     if kind == "account":
         return [records.account(reading, t, t, document["account"])]
     raise MalformedError("unknown_kind", "'kind' is none of commit, identity, account")
-
-
-def _commit(document: dict[str, Any], t: int, reading: Reading, into: Delivery) -> list[Event] | None:
-    """Return the events of a commit, or None where it was counted as ignored."""
-    commit = document["commit"]
-    collection = commit["collection"]
-    operation = commit["operation"]
-    rev = commit["rev"]
-    did = check_did(document["did"])
-    rkey = check_rkey(commit["rkey"])
-    if type(rev) is not str or type(collection) is not str:
-        raise MalformedError("wrong_type", "'rev' or 'collection' is not a string")
-    if operation not in {"create", "update", "delete"}:
-        raise MalformedError("unknown_action", "'operation' is none of create, update, delete")
-    if collection not in records.COLLECTIONS:
-        into.ignored["other_collection"] += 1
-    elif operation == "create":
-        return records.created(
-            reading, commit["record"], did=did, t=t, seq=t, rev=rev, op=0, collection=collection, rkey=rkey
-        )
-    elif operation == "delete":
-        return [records.retracted(reading, did=did, t=t, seq=t, rev=rev, op=0, collection=collection, rkey=rkey)]
-    else:
-        into.ignored["update"] += 1
-    return None

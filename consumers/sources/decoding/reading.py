@@ -1,7 +1,7 @@
 """How the bytes of one source are read: its id, its times, its scorer; and how a refusal is written down."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from consumers.scoring import Scorer
 from consumers.sources import Delivery, Rejected
@@ -54,6 +54,21 @@ class MalformedError(Exception):
         self.detail = detail
 
 
+class Mark(NamedTuple):
+    """Where a frame stands in its stream. `t`, µs, is None where the frame has none that can be believed."""
+
+    seq: int
+    t: int | None
+
+
+class Notice(NamedTuple):
+    """What a host says about the stream itself (`OutdatedCursor`, `ConsumerTooSlow` …); fatal: it closes after it."""
+
+    name: str
+    message: str
+    fatal: bool
+
+
 @dataclass(slots=True)
 class Reading:
     """What a decoder needs besides the bytes. `seq_base` is added to every seq (see `consumers.sources.epochs`)."""
@@ -95,3 +110,9 @@ def check_seq(seq: int) -> int:
     if type(seq) is not int or not 0 <= seq < MAX_SEQ:
         raise MalformedError("bad_seq", "seq is not an integer in [0, 2^48)")
     return seq
+
+
+def notice(body: dict[str, Any], *, fatal: bool) -> Notice:
+    """Return what a host says; an error frame names itself in `error`, an info frame in `name`."""
+    name = body.get("error" if fatal else "name")
+    return Notice(str(name)[:64], str(body.get("message") or "")[:256], fatal)

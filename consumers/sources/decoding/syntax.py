@@ -53,8 +53,10 @@ def microseconds(text: str) -> int:
     """Return an ISO 8601 datetime with an offset as µs since the epoch."""
     try:
         moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        # Microseconds are exact: a float of seconds in this century is good to a quarter of one.
+        t = round(moment.timestamp() * 1_000_000)
+    except (TypeError, ValueError, OverflowError):
         raise MalformedError("bad_time", "not an ISO 8601 datetime") from None
     if moment.tzinfo is None:
         raise MalformedError("bad_time", "a datetime without an offset")
-    return round(moment.timestamp() * 1_000_000)
+    return t
