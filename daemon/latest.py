@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.attributions import Attributions
+from daemon.attributions import FACE, TOP_KEPT, Attributions
+
+__all__ = ["FACE", "TOP_KEPT", "Latest", "Results"]
 
 
 @dataclass(slots=True, frozen=True)
