@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from consumers.durations import format_duration, parse_duration
+from daemon.publisher import Policy
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -212,15 +213,7 @@ class Publish(Section):
     @field_validator("policy")
     @classmethod
     def _known(cls, text: str) -> str:
-        name, _, number = text.partition(":")
-        good = text == "all" or (name == "top" and number.isdecimal() and int(number) > 0)
-        if name == "mass":
-            try:
-                good = 0 < float(number) <= 1
-            except ValueError:
-                good = False
-        if not good:
-            raise PydanticCustomError("policy", "should be all, top:K with K ≥ 1, or mass:P with 0 < P ≤ 1")
+        Policy.parse(text)
         return text
 
 
