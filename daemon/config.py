@@ -153,7 +153,8 @@ class Windows(Section):
     length: Duration = Field(
         default=HOUR, ge=PHASES, description="length of a window: a multiple of twelve buckets, at most 14d"
     )
-    bucket: Duration = Field(default=MINUTE, ge=1, description="width of a bucket; a window closes at the end of each")
+    bucket: Duration = Field(default=MINUTE, ge=1, description="width of a bucket")
+    hop: Duration | None = Field(default=None, ge=1, description="how often a window closes; unset, with each bucket")
     lateness: Duration = Field(
         default=5 * SECOND, description="how long the end of a window waits for events out of order"
     )
@@ -169,6 +170,9 @@ class Windows(Section):
         if rest or buckets % PHASES or not buckets:
             said = f"{format_duration(self.length)} in buckets of {format_duration(self.bucket)}"
             raise conflict("windows.length,windows.bucket", f"{said} is not a multiple of {PHASES} buckets")
+        if self.hop and (self.hop % self.bucket or self.length % self.hop):
+            said = f"a hop of {format_duration(self.hop)} is not a multiple of the bucket that divides the window"
+            raise conflict("windows.hop,windows.length,windows.bucket", said)
         return self
 
 
