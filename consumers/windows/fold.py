@@ -1,0 +1,248 @@
+"""Folds log records into the windows of one partition, at the speed of one pass over them.
+
+A record that was folded before is dropped: where the source's seq only grows, the greatest (seq, op, rank) folded of
+each source tells it. One operation can have up to three events in one partition; their rank, in the order in which
+sources give them (actor, target of a reply, other target), keeps them apart.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from consumers.events import ACTIONS, VERSION, is_monotonic
+from consumers.gaps import Gaps, read_gap
+from consumers.windows.delta import WIDTH, Ints
+from consumers.windows.state import State
+from engine.columns import ACTS, ALARM_VALENCE, INDEX, PHASES, RECEIVED, VALENCE_SCALE
+
+GONE: Final = frozenset({"deleted", "takendown", "suspended", "deactivated"})
+"""The statuses whose accounts leave the state at once."""
+
+FOREVER: Final = 1 << 62
+"""A time that never comes."""
+
+_OPS: Final = 4096
+_RANKS: Final = 4
+_COLUMN_OF: Final = {
+    "actor": {kind: INDEX[name] for kind, name in zip(ACTIONS, ACTS, strict=True)},
+    "target": {kind: INDEX[name] for kind, name in zip(ACTIONS[1:], RECEIVED, strict=True)},
+}
+"""Nobody is the target of a post; the others stand in the same order among acts and among what is received."""
+_RANK_OF: Final = {"actor": dict.fromkeys(ACTIONS, 0), "target": {**dict.fromkeys(ACTIONS, 2), "reply": 1}}
+_SCORED, _VALENCE, _ALARM, _PHASE = INDEX["scored"], INDEX["valence"], INDEX["alarm"], INDEX[PHASES[0]]
+_LAST_SPOKEN: Final = INDEX["quotes"]
+"""Posts, replies and quotes come first among the columns: they alone have a valence."""
+
+MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+
+
+@dataclass(slots=True)
+class FoldStats:
+    """What the fold did. An event is counted in `events` once; `late` and `too_late` are among them."""
+
+    records: int = 0
+    events: int = 0
+    duplicates: int = 0
+    late: int = 0
+    """Counted events that arrived after their bucket's window had closed, those too late for any window included."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Events that reach no window, by reason: `too_late`."""
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Events that are no action, by kind: retract, account, identity."""
+    malformed: int = 0
+    erased: int = 0
+    lost: int = 0
+
+
+class Fold:
+    """Reads the records of one partition in order; `top` is the greatest time that moved its watermark, or None."""
+
+    def __init__(self, state: State, gaps: Gaps, stats: FoldStats) -> None:
+        self.state = state
+        self.top: int | None = None
+        self.marks: dict[str, int] = {}
+        self.erased: set[str] = set()
+        self._gaps = gaps
+        self._stats = stats
+        self._clear()
+
+    def _clear(self) -> None:
+        self._cells: list[int] = []
+        self._times: list[int] = []
+        self._spoken: list[int] = []
+        self._valences: list[float] = []
+
+    def fold(self, values: Sequence[bytes | None], start: int, *, limit: int, ceiling: int = FOREVER) -> int:
+        """Fold records from `start` on and return where it stopped.
+
+        It stops after the record whose time reaches `limit`, so that a window holds the same records however they
+        were read. Times above `ceiling` do not move the watermark: one clock that is wrong must not close all.
+        """
+        stop = self._collect(values, start, limit, ceiling)
+        self._stats.records += stop - start
+        self._flush()
+        return stop
+
+    def _collect(  # noqa: C901, PLR0912, PLR0915 - the hot loop: calls in it would cost more than the counting
+        self, values: Sequence[bytes | None], start: int, limit: int, ceiling: int
+    ) -> int:
+        loads, slot_of, take = orjson.loads, self.state.slots.of, self.state.slots.take
+        column_of, rank_of, marks = _COLUMN_OF, _RANK_OF, self.marks
+        add_cell, add_time = self._cells.append, self._times.append
+        closed, oldest = self._bounds()
+        top = self.top if self.top is not None else -FOREVER
+        if top >= limit:
+            return start
+        last_src: Any = object()
+        monotonic, mark = False, -1
+        events = duplicates = late = too_late = malformed = 0
+        index = start
+        for index in range(start, len(values)):
+            try:
+                event = loads(values[index])  # type: ignore[arg-type]  # None, a tombstone, is malformed here
+                kind = event["kind"]
+                if kind == "gap":
+                    self._gaps.add(read_gap(event))
+                    continue
+                t, src, role, agent = event["t"], event["src"], event["role"], event["agent"]
+                if type(t) is not int or not 0 <= t < FOREVER or type(agent) is not str or event["v"] != VERSION:
+                    raise ValueError
+                column = column_of[role].get(kind)
+                if src != last_src:
+                    if monotonic:
+                        marks[last_src] = mark
+                    last_src, monotonic = src, is_monotonic(src)
+                    mark = marks.get(src, -1)
+                if column is None:
+                    status = _other(event)
+                    place = (event["seq"] * _OPS + event["op"]) * _RANKS
+                else:
+                    valence = event["valence"] if column <= _LAST_SPOKEN else None
+                    if valence is not None and not -1 <= valence <= 1:
+                        raise ValueError
+                    place = (event["seq"] * _OPS + event["op"]) * _RANKS + rank_of[role][kind]
+            except MALFORMED:
+                malformed += 1
+                continue
+            if monotonic:
+                if place <= mark:
+                    duplicates += 1
+                    continue
+                mark = place
+            events += 1
+            if column is None:
+                self._stats.kinds[kind] += 1
+                if status in GONE:
+                    self._erase(agent)
+                    add_cell, add_time = self._cells.append, self._times.append
+            elif t < oldest:
+                late += 1
+                too_late += 1
+            else:
+                if t < closed:
+                    late += 1
+                slot = slot_of.get(agent)
+                if slot is None:
+                    slot = take(agent)
+                if valence is not None:
+                    self._spoken.append(len(self._times))
+                    self._valences.append(valence)
+                add_cell(slot * WIDTH + column)
+                add_time(t)
+            if top < t <= ceiling:
+                top = t
+                if t >= limit:
+                    break
+        stop = index + 1 if start < len(values) else start
+        if monotonic:
+            marks[last_src] = mark
+        if top > -FOREVER:
+            self.top = top
+        stats = self._stats
+        stats.events += events
+        stats.duplicates += duplicates
+        stats.late += late
+        stats.dropped["too_late"] += too_late
+        stats.malformed += malformed
+        return stop
+
+    def _bounds(self) -> tuple[int, int]:
+        """Return the end of the last closed bucket and the earliest time that a later window holds."""
+        shape, head = self.state.shape, self.state.head
+        if head is None:
+            return -FOREVER, -FOREVER
+        return head * shape.bucket, (head + shape.hop_buckets - 2 * shape.buckets) * shape.bucket
+
+    def _erase(self, agent: str) -> None:
+        """Forget an account; what it did before in this batch is counted first, so that it goes with the rest."""
+        self._flush()
+        self.state.erase(agent)
+        self.erased.add(agent)
+        self._stats.erased += 1
+
+    def _flush(self) -> None:
+        """Count what was collected, bucket by bucket."""
+        if self._cells:
+            buckets, cells, amounts = self._entries()
+            first = buckets[0]
+            if (buckets == first).all():
+                self.state.add(int(first), cells, amounts)
+            else:
+                order = np.argsort(buckets, kind="stable")
+                buckets, cells, amounts = buckets[order], cells[order], amounts[order]
+                cuts = np.flatnonzero(buckets[1:] != buckets[:-1]) + 1
+                pieces = zip(np.split(buckets, cuts), np.split(cells, cuts), np.split(amounts, cuts), strict=True)
+                for own, some, values in pieces:
+                    self.state.add(int(own[0]), some, values)
+        self._clear()
+
+    def _entries(self) -> tuple[Ints, Ints, Ints]:
+        """Return bucket, cell and amount of everything that the collected events add."""
+        shape = self.state.shape
+        cells = np.array(self._cells, np.int64)
+        buckets = np.array(self._times, np.int64) // shape.bucket
+        columns = cells % WIDTH
+        acts = columns < len(ACTS)
+        acted = buckets[acts]
+        phases = (cells - columns)[acts] + _PHASE + acted // shape.phase_buckets % len(PHASES)
+        spoken = np.array(self._spoken, np.int64)
+        valences = np.array(self._valences, np.float64)
+        rows = (cells - columns)[spoken]
+        when = buckets[spoken]
+        alarming = valences <= ALARM_VALENCE
+        return (
+            np.concatenate((buckets, acted, when, when, when[alarming])),
+            np.concatenate((cells, phases, rows + _SCORED, rows + _VALENCE, rows[alarming] + _ALARM)),
+            np.concatenate(
+                (
+                    np.ones(len(cells) + len(phases) + len(rows), np.int64),
+                    np.rint(valences * VALENCE_SCALE).astype(np.int64),
+                    np.ones(int(alarming.sum()), np.int64),
+                )
+            ),
+        )
+
+
+def _other(event: dict[str, Any]) -> str | None:
+    """Return the status in an event that is no action, None where it has none; refuse a kind that nobody knows."""
+    kind = event["kind"]
+    if kind not in {"retract", "account", "identity"} or event["role"] != "actor":
+        raise ValueError(kind)
+    status: str | None = event["status"] if kind == "account" else None
+    return status
+
+
+def first_time(values: Sequence[bytes | None]) -> int | None:
+    """Return the time of the first event among some records, None where there is none."""
+    for value in values:
+        try:
+            t = orjson.loads(value)["t"]  # type: ignore[arg-type]  # None is refused, and caught
+        except MALFORMED:
+            continue
+        if type(t) is int:
+            return t
+    return None
