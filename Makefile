@@ -34,6 +34,7 @@ demo: $(STAMP) ## watch who carries a simulated storm, live (DEMO_ARGS="--for 60
 	@$(BIN)/starlingd demo $(DEMO_ARGS)
 
 test: $(STAMP) ## run every test; fetches and starts Kafka and a PDS itself
+	@$(BIN)/python -m tests.servers.chromium
 	@$(BIN)/pytest $(TEST_ARGS)
 
 check: $(STAMP) ## lint, format check and strict types

@@ -25,7 +25,7 @@ from daemon.health import Health
 from daemon.latest import Latest
 
 PAGE = Path(__file__).parent / "page"
-FILES = ("index.html", "app.js", "style.css")
+FILES = ("index.html", "app.js", "style.css", "icon.svg")
 MAX_RUNS = 240
 
 HEADERS = {
