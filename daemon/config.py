@@ -53,19 +53,19 @@ class Section(BaseModel):
 class Simulator(Section):
     """The synthetic network, when `source.kind` is `simulator`."""
 
-    accounts: int = Field(default=100_000, ge=1_000, le=3_000_000, description="accounts of the synthetic network")
-    seed: int = Field(default=1, ge=0, description="the same seed gives the same bytes")
+    accounts: int = Field(default=100_000, ge=100, le=10_000_000, description="accounts of the synthetic network")
+    seed: int = Field(default=1, ge=0, lt=2**32, description="the same seed gives the same bytes")
     speed: float = Field(default=1.0, ge=0, description="multiple of real time; 0 means as fast as it goes")
     rate: float | None = Field(
-        default=None, gt=0, description="events a simulated second; unset, it follows from the accounts"
+        default=None, gt=0, le=20_000, description="operations a simulated second; unset, as many accounts really do"
     )
-    start: int | None = Field(
-        default=None, ge=0, description="first instant, µs since 1970; unset, now (kept over restarts)"
+    start: int | None = Field(default=None, ge=0, description="first instant, µs since 1970; unset, 2026-07-04T12:00Z")
+    duration: Duration | None = Field(default=None, ge=SECOND, description="end of the simulation; unset, it goes on")
+    plants: Annotated[list[Literal["cascade", "polarization", "burst"]], Listed] = Field(
+        default=[], description="phenomena planted in it: cascade, polarization, burst"
     )
-    duration: Duration | None = Field(default=None, description="end of the simulation; unset, it goes on")
-    plants: Annotated[list[str], Listed] = Field(
-        default=["cascade", "polarization", "burst"],
-        description="phenomena planted in it: cascade, polarization, burst",
+    storm: Duration = Field(
+        default=HOUR, ge=SECOND, description="the plants unfold in the second half of this time, when it has no end"
     )
 
 
