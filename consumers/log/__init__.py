@@ -59,8 +59,8 @@ class Entry:
 class Chunk:
     """Consecutive records of one partition, oldest first; `offsets[i]` belongs to `values[i]` and `keys[i]`.
 
-    A chunk is never empty. `lost` is how many offsets retention took between the position asked for and
-    `offsets[0]`; what compaction took is not lost, it was superseded.
+    `lost` is how many offsets retention took between the position asked for and `offsets[0]`, or the end where
+    nothing is left: only then is a chunk empty. What compaction took is not lost, it was superseded.
     """
 
     partition: int

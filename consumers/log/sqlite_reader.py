@@ -48,9 +48,6 @@ class SqliteReader:
                 await asyncio.wait_for(arrival.wait(), patience)
             except TimeoutError:
                 continue
-        for chunk in chunks:
-            self._positions[chunk.partition] = chunk.offsets[-1] + 1
-            self._log.stats.lost += chunk.lost
         return chunks
 
     async def close(self) -> None:
@@ -69,6 +66,7 @@ class SqliteReader:
             if share and (chunk := self._look_at(store, partition, share)):
                 chunks.append(chunk)
                 left -= len(chunk.offsets)
+                self._log.stats.lost += chunk.lost
         return chunks
 
     def _look_at(self, store: Store, partition: int, share: int) -> Chunk | None:
@@ -89,11 +87,21 @@ class SqliteReader:
         if rest:
             self._rest[partition] = rest
         if not offsets:
-            return None
+            return self._skip_what_is_gone(store, partition, position)
+        self._positions[partition] = offsets[-1] + 1
         lost = 0
         if offsets[0] > position:
             lost = max(0, min(self._begin(store, partition), offsets[0]) - position)
         return Chunk(partition, offsets, keys, values, lost)
+
+    def _skip_what_is_gone(self, store: Store, partition: int, position: int) -> Chunk | None:
+        """Move to the end where nothing is left before it, and say what of that retention took."""
+        begin, end = store.bounds(self._topic)[partition]
+        if end == position or store.first_batch(self._number, partition, position):
+            return None  # an append came between the two looks: the next poll has it
+        self._positions[partition] = end
+        lost = max(0, begin - position)
+        return Chunk(partition, [], [], [], lost) if lost else None
 
     def _begin(self, store: Store, partition: int) -> int:
         return store.bounds(self._topic)[partition][0]

@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from zlib import crc32
 
-from consumers.log import MAX_RECORD_BYTES, Entry, LogError, Topic
+from consumers.log import Entry, LogError, Topic
+from consumers.log.grouping import by_partition, size_of
 from consumers.log.packing import Packer, Records
 
 APPLICATION_ID = 0x53544C47
@@ -137,28 +137,18 @@ class Store:
     def append(self, name: str, entries: Sequence[Entry], now_ms: int) -> int:
         """Append in one transaction and return the bytes of keys and values."""
         number, topic = self.topic(name)
-        size = 0
-        groups: dict[int, list[tuple[int, Entry]]] = {}
-        for entry in entries:
-            length = len(entry.key) + (len(entry.value) if entry.value is not None else 0)
-            if length > MAX_RECORD_BYTES:
-                raise LogError(f"A record for topic {name} has {length} bytes; at most {MAX_RECORD_BYTES} are allowed.")
-            partition = entry.partition if entry.partition is not None else crc32(entry.key) % topic.partitions
-            if not 0 <= partition < topic.partitions:
-                raise LogError(f"Topic {name} has no partition {partition}, only {topic.partitions} of them.")
-            groups.setdefault(partition, []).append((length, entry))
-            size += length
+        groups, size = by_partition(name, topic.partitions, entries)
         with self.transaction():
-            for partition, sized in groups.items():
-                self._append_partition(number, partition, sized, now_ms)
+            for partition, mine in groups.items():
+                self._append_partition(number, partition, mine, now_ms)
         return size
 
-    def _append_partition(self, number: int, partition: int, sized: Sequence[tuple[int, Entry]], now_ms: int) -> None:
+    def _append_partition(self, number: int, partition: int, entries: Sequence[Entry], now_ms: int) -> None:
         where = (number, partition)
         end = self.connection.execute("SELECT end FROM partitions WHERE topic = ? AND partition = ?", where).fetchone()[
             0
         ]
-        for batch in _cut(sized):
+        for batch in _cut(entries):
             keys, values = [entry.key for entry in batch], [entry.value for entry in batch]
             records = Records(range(end, end + len(batch)), keys, values)
             self.connection.execute(
@@ -177,11 +167,12 @@ class Store:
         return self.packer.unpack(*row).since(position) if row else Records((), (), ())
 
 
-def _cut(sized: Sequence[tuple[int, Entry]]) -> Iterator[list[Entry]]:
+def _cut(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
     """Yield pieces small enough that one row is quick to read."""
     piece: list[Entry] = []
     size = 0
-    for length, entry in sized:
+    for entry in entries:
+        length = size_of(entry)
         if piece and (len(piece) == BATCH_RECORDS or size + length > BATCH_BYTES):
             yield piece
             piece, size = [], 0
