@@ -94,6 +94,10 @@ class Measure(Record):
     scale_gap: ScaleGap
 
 
+Measures = dict[Baseline, Measure]
+"""What a run says of one indicator, by baseline."""
+
+
 class Failure(Record):
     """Why an indicator's attributions are not in this run."""
 
@@ -135,7 +139,7 @@ class RunRecord(Record):
     agents: int = Field(ge=0, description="Agents active in the current or the preceding window.")
     method: Literal["aumann-shapley", "oceanic"]
     policy: str
-    indicators: dict[str, dict[Baseline, Measure]]
+    indicators: dict[str, Measures]
     failures: list[Failure]
     coverage: Coverages
     watermark: Micros
