@@ -25,9 +25,7 @@ def narrow(values: NDArray[np.integer]) -> NDArray[np.integer]:
     return values.astype(np.int32, copy=False)
 
 
-def summed(
-    cells: NDArray[np.integer], amounts: NDArray[np.integer]
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+def summed(cells: NDArray[np.integer], amounts: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Return the distinct cells, ascending, and the sum of each."""
     order = np.argsort(cells)
     cells, amounts = cells[order], amounts[order]
