@@ -15,3 +15,7 @@ class ListenError(RefusalError):
 
 class TableError(RefusalError):
     """A table of agents that cannot be read as one, or that cannot be written."""
+
+
+class OutputError(RefusalError):
+    """A file that cannot be written."""

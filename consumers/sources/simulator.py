@@ -128,21 +128,27 @@ class SimulatedSource:
             yield Chunk(chunk.moments[:kept], chunk.lines[:kept])
             return
 
-    async def deliveries(self, cursor: int | None) -> AsyncIterator[Delivery]:
-        """Yield deliveries from a cursor on, at the pace of `speed`, until `duration` is over."""
-        reading = Reading(self.name, 0, _Remembered(self.score))
+    async def slices(self, cursor: int | None = None) -> AsyncIterator[Chunk]:
+        """Yield the lines after a cursor at the pace of `speed`, until `duration` is over."""
         pace = Pace(self.start if cursor is None else cursor, self.speed, self.clock, self.sleep)
         chunks = self.chunks(cursor)
         while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
             first = 0
             for last in pace.cuts(chunk):
                 await pace.reach(int(chunk.moments[last - 1]))
-                delivery = Delivery(cursor=int(chunk.moments[last - 1]))
-                for moment, line in zip(chunk.moments[first:last].tolist(), chunk.lines[first:last], strict=True):
-                    reading.at(moment)
-                    decode_line(line, reading, delivery, moment)
+                yield Chunk(chunk.moments[first:last], chunk.lines[first:last])
                 first = last
-                yield delivery
+
+    async def deliveries(self, cursor: int | None) -> AsyncIterator[Delivery]:
+        """Yield the same lines as deliveries of agent events."""
+        reading = Reading(self.name, 0, _Remembered(self.score))
+        async for piece in self.slices(cursor):
+            moments: list[int] = piece.moments.tolist()
+            delivery = Delivery(cursor=moments[-1])
+            for moment, line in zip(moments, piece.lines, strict=True):
+                reading.at(moment)
+                decode_line(line, reading, delivery, moment)
+            yield delivery
 
 
 class _Remembered:
