@@ -31,6 +31,12 @@ class Attribution:
     lambda_error: float
     ok: bool
     finite_gap: float | None = None
+    weights: tuple[float, ...] = ()
+    """Aumann and Shapley's lambda, one for each moment."""
+    start: tuple[float, ...] = ()
+    """The moments' totals at the baseline."""
+    end: tuple[float, ...] = ()
+    """The moments' totals now."""
 
 
 @dataclass(slots=True)
@@ -71,6 +77,9 @@ class Finding:
     attribution: Attribution | None = None
     concentration: Concentration | None = None
     panels: list[Panel] = field(default_factory=list)
+    parts: dict[str, float] = field(default_factory=dict)
+    """Where F's rise came from: by column (behaviour, or bucket of time) where g is a plain sum of columns, else by
+    moment. Sums to the attribution's `sum_phi`; empty where the method or the indicator does not split."""
     rescalable: bool | None = None
     """True where the indicator has one moment, so that any panel's phi is exactly proportional to the full one."""
     failure: str | None = None

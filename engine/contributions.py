@@ -1,0 +1,141 @@
+"""What agents contribute, chunk by chunk: an indicator's rows checked, and the game they make against a baseline.
+
+A row is float64 [n] or None where it is zero throughout. Whatever a user's function gives is held to its shape here,
+and an agent that is not active contributes nothing whatever the function says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.columns import COLUMNS
+from engine.derivatives import guarded
+from engine.errors import IndicatorError
+from engine.indicators import Everyone, Indicator, Rows, _Same
+from engine.results import Baseline
+from engine.state import State
+
+Row = Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Game:
+    """One indicator against one baseline, over the agents of `state`.
+
+    `everyone` [K] is what each active agent contributes in a neutral baseline of that kind. `masked` says that the
+    functions give silent agents something, which is then taken from them.
+    """
+
+    indicator: Indicator
+    baseline: Baseline
+    moments: int
+    masked: bool
+    everyone: Tensor | None = None
+
+    def own(self, x: State) -> list[Row]:
+        """The K rows of g over these agents."""
+        given = guarded(self.indicator, "g", lambda: _listed(self.indicator.g(x)))
+        return self._rows("g", given, x)
+
+    def base(self, x: State, own: Sequence[Row], before: State | None) -> list[Row]:
+        """The K rows of the baseline; a row that is the same object as in `own` does not differ from it."""
+        if before is not None:
+            return self.own(before)
+        if self.everyone is not None:
+            return [None if float(level) == 0 else x.active * level for level in self.everyone]
+        neutral = self.indicator.neutral
+        if neutral is None or isinstance(neutral, Everyone):
+            raise IndicatorError(f"{self.indicator.name!r} has no neutral baseline; give a preceding state")
+        given = guarded(self.indicator, "the neutral baseline", lambda: _listed(neutral(x)))
+        return self._rows("the neutral baseline", given, x, own)
+
+    def _rows(self, what: str, given: list[object], x: State, own: Sequence[Row] | None = None) -> list[Row]:
+        if len(given) != self.moments:
+            raise IndicatorError(
+                f"{what} of {self.indicator.name!r} gives {len(given)} rows where {self.moments} are due"
+            )
+        rows: list[Row] = []
+        known: dict[int, Row] = {}
+        for position, row in enumerate(given):
+            if isinstance(row, _Same) and own is not None:
+                rows.append(own[position])
+                continue
+            if id(row) not in known:
+                known[id(row)] = self._row(what, row, x)
+            rows.append(known[id(row)])
+        return rows
+
+    def _row(self, what: str, row: object, x: State) -> Row:
+        if isinstance(row, int | float) or (isinstance(row, Tensor) and row.ndim == 0):
+            return None if float(row) == 0 else x.active * float(row)
+        if not isinstance(row, Tensor) or row.shape != (x.n,):
+            kind = list(row.shape) if isinstance(row, Tensor) else type(row).__name__
+            raise IndicatorError(
+                f"{what} of {self.indicator.name!r} gives a row of {kind} for {x.n} agents; "
+                "each row is one number per agent",
+            )
+        row = row.to(torch.float64)
+        return row * x.active if self.masked else row
+
+
+def game(indicator: Indicator, baseline: Baseline, device: torch.device) -> Game:
+    """Set up the game, by asking the indicator about one silent agent.
+
+    Raises:
+        IndicatorError: when it does not support the baseline, or its g cannot be evaluated.
+    """
+    if baseline not in indicator.baselines:
+        raise IndicatorError(f"{indicator.name!r} has no {baseline} baseline; give a preceding state")
+    silent = State(torch.zeros((len(COLUMNS), 1), dtype=torch.int32, device=device))
+    given = guarded(indicator, "g", lambda: _listed(indicator.g(silent)))
+    moments = len(given)
+    if not moments:
+        raise IndicatorError(f"g of {indicator.name!r} gives no rows; it must give one for each total that F takes")
+    if indicator.moments and len(indicator.moments) != moments:
+        raise IndicatorError(f"g of {indicator.name!r} gives {moments} rows and {len(indicator.moments)} are named")
+    plain = Game(indicator, baseline, moments, masked=False)
+    own = plain.own(silent)
+    rows = [*own, *plain.base(silent, own, None)] if _is_plain(indicator, baseline) else own
+    masked = any(row is not None and bool((row != 0).any()) for row in rows)
+    return Game(indicator, baseline, moments, masked=masked)
+
+
+def needs_mean(indicator: Indicator, baseline: Baseline) -> bool:
+    """Whether the baseline depends on the mean of g over active agents."""
+    return baseline == "neutral" and isinstance(indicator.neutral, Everyone)
+
+
+def _is_plain(indicator: Indicator, baseline: Baseline) -> bool:
+    return baseline == "neutral" and not isinstance(indicator.neutral, Everyone)
+
+
+def with_mean(plain: Game, mean: Tensor) -> Game:
+    """Fix what everyone contributes from the mean of g over active agents, [K]."""
+    neutral = plain.indicator.neutral
+    assert isinstance(neutral, Everyone)
+    given = guarded(plain.indicator, "the neutral baseline", lambda: list(neutral.contribution(mean)))
+    if len(given) != plain.moments:
+        raise IndicatorError(
+            f"the neutral baseline of {plain.indicator.name!r} gives {len(given)} rows where {plain.moments} are due",
+        )
+    everyone = torch.tensor([float(level) for level in given], dtype=torch.float64)
+    return Game(plain.indicator, plain.baseline, plain.moments, plain.masked, everyone)
+
+
+def differences(own: Sequence[Row], base: Sequence[Row]) -> list[Row]:
+    """Δg row by row."""
+    return [_difference(mine, other) for mine, other in zip(own, base, strict=True)]
+
+
+def _difference(mine: Row, other: Row) -> Row:
+    if mine is other:
+        return None
+    if other is None:
+        return mine
+    return -other if mine is None else mine - other
+
+
+def _listed(rows: Rows) -> list[object]:
+    return list(rows.unbind(0)) if isinstance(rows, Tensor) else list(rows)

@@ -1,0 +1,57 @@
+"""The path integral of Aumann and Shapley: λₖ = ∫₀¹ ∂ₖF(M⁰ + t(M¹ − M⁰)) dt, K scalar integrals on the CPU in float64.
+
+Derivatives of F come from autodiff on K numbers. Many paths of one F (panels, baselines) share one evaluation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.derivatives import gradient, values
+from engine.errors import IndicatorError
+from engine.indicators import Indicator
+from engine.quadrature import TOLERANCE, integrate
+
+_TINY = torch.finfo(torch.float64).tiny
+
+
+@dataclass(frozen=True, slots=True)
+class Lambda:
+    """The weights of one path, [K], with their relative error, and F at its two ends."""
+
+    weights: Tensor
+    error: float
+    value: float
+    baseline_value: float
+
+
+def weights(indicator: Indicator, start: Tensor, end: Tensor, *, tolerance: float = TOLERANCE) -> list[Lambda]:
+    """Integrate ∇F along the straight paths from each row of `start` to the same row of `end`, both [B, K].
+
+    Raises:
+        IndicatorError: when F cannot be evaluated or is not finite at an end or on a path.
+    """
+    paths, moments = start.shape
+    ends = values(indicator, torch.cat((start, end)))
+
+    def along(rows: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        def integrand(t: Tensor, u: Tensor) -> Tensor:
+            totals = u[:, None, None] * start[rows] + t[:, None, None] * end[rows]
+            return gradient(indicator, totals.reshape(-1, moments)).reshape(len(t), -1)
+
+        return integrand
+
+    found = []
+    for path in range(paths):
+        magnitude = ends[[path, paths + path]].abs().max() / (start[path].abs() + end[path].abs()).clamp(min=_TINY)
+        integral = integrate(along(torch.tensor([path])), magnitude=magnitude, tolerance=tolerance)
+        if not bool(torch.isfinite(integral.value).all()):
+            raise IndicatorError(
+                f"F of {indicator.name!r} has no finite derivative on the path from {start[path].tolist()}"
+            )
+        found.append(
+            Lambda(integral.value, integral.relative_error, float(ends[paths + path]), float(ends[path])),
+        )
+    return found

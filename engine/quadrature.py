@@ -1,0 +1,134 @@
+"""Integrals over [0, 1] of vector functions in float64, adaptive to 1e-12 and robust where an end is near-singular.
+
+Each interval is integrated by Gauss-Legendre at two orders; their difference is its error. One interval first; where
+that does not do, a mesh that halves towards both ends, down to 2**-60 (an almost empty baseline makes integrands like
+1/(ε + t)); then bisection of what is left. Nodes near 1 are placed by their distance from 1, so that no digit is lost.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-12
+_COARSE, _FINE = 12, 20
+_HALVINGS = 60
+_BISECTIONS = 24
+_MOST_INTERVALS = 2048
+_FLOOR = 64 * torch.finfo(torch.float64).eps
+"""Two orders cannot agree better than rounding lets them."""
+
+Integrand = Callable[[Tensor, Tensor], Tensor]
+"""Takes nodes t and u = 1 - t, each [T], and returns values [T, D]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integral:
+    """`value` [D]; `error` [D], the two orders' difference summed over intervals; `size` [D], ∫|f| above rounding."""
+
+    value: Tensor
+    error: Tensor
+    size: Tensor
+
+    @property
+    def relative_error(self) -> float:
+        """The worst of error / size, 0 where the integrand is 0, infinite where it is not finite."""
+        if not bool(torch.isfinite(self.value).all()):
+            return float("inf")
+        return float((self.error / self.size.clamp(min=torch.finfo(torch.float64).tiny)).max())
+
+
+@dataclass(frozen=True, slots=True)
+class _Mesh:
+    """Intervals [low, high], measured from 0, or from 1 where `far`."""
+
+    low: Tensor
+    high: Tensor
+    far: Tensor
+
+    def nodes(self) -> tuple[Tensor, Tensor]:
+        """The nodes of both orders, as t and 1 - t, each [intervals, orders]."""
+        points, _ = _rule()
+        near = self.low[:, None] + (self.high - self.low)[:, None] * points
+        far = self.far[:, None]
+        return torch.where(far, 1 - near, near), torch.where(far, near, 1 - near)
+
+    def halves(self, chosen: Tensor) -> "_Mesh":
+        """The two halves of each interval that is chosen."""
+        low, high, far = self.low[chosen], self.high[chosen], self.far[chosen]
+        middle = (low + high) / 2
+        return _Mesh(torch.cat((low, middle)), torch.cat((middle, high)), torch.cat((far, far)))
+
+
+@cache
+def _rule() -> tuple[Tensor, Tensor]:
+    """The points of both orders on [0, 1], coarse first, and the two rows of weights over them."""
+    coarse, fine = (np.polynomial.legendre.leggauss(order) for order in (_COARSE, _FINE))
+    points = torch.from_numpy((np.concatenate((coarse[0], fine[0])) + 1) / 2)
+    weights = torch.zeros((2, _COARSE + _FINE), dtype=torch.float64)
+    weights[0, :_COARSE] = torch.from_numpy(coarse[1] / 2)
+    weights[1, _COARSE:] = torch.from_numpy(fine[1] / 2)
+    return points, weights
+
+
+def _whole() -> _Mesh:
+    return _Mesh(
+        torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.bool)
+    )
+
+
+def _graded() -> _Mesh:
+    edges = torch.cat((torch.zeros(1, dtype=torch.float64), 2.0 ** torch.arange(-_HALVINGS, 0, dtype=torch.float64)))
+    far = torch.zeros(2 * _HALVINGS, dtype=torch.bool)
+    far[_HALVINGS:] = True
+    return _Mesh(edges[:-1].repeat(2), edges[1:].repeat(2), far)
+
+
+def _measure(f: Integrand, mesh: _Mesh) -> tuple[Tensor, Tensor, Tensor]:
+    """Value, error and size of each interval, each [intervals, D]."""
+    t, u = mesh.nodes()
+    values = f(t.reshape(-1), u.reshape(-1)).reshape(*t.shape, -1)
+    _, weights = _rule()
+    width = (mesh.high - mesh.low)[:, None]
+    coarse, fine = torch.einsum("on,ind->oid", weights, values) * width
+    size = torch.einsum("n,ind->id", weights[1], values.abs()) * width
+    return fine, (fine - coarse).abs(), size
+
+
+def integrate(f: Integrand, *, magnitude: Tensor, tolerance: float = TOLERANCE) -> Integral:
+    """Integrate `f` over [0, 1] until each component's error is within `tolerance` of ∫|f|, or no more can be done.
+
+    `magnitude` [D] is the size of the terms that each component is made of: digits of f below its rounding are noise.
+    Never raises for an integrand that does not converge: `relative_error` says so.
+    """
+    tolerance = max(tolerance, _FLOOR)
+    least = magnitude * (_FLOOR / tolerance)
+    value, error, size = _measure(f, _whole())
+    if _enough(error, size, least, tolerance) or not bool(torch.isfinite(value).all()):
+        return Integral(value[0], error[0], torch.maximum(size[0], least))
+    mesh = _graded()
+    value, error, size = _measure(f, mesh)
+    for _ in range(_BISECTIONS):
+        if _enough(error, size, least, tolerance) or len(mesh.low) > _MOST_INTERVALS:
+            break
+        share = tolerance * torch.maximum(size.sum(0), least) / len(mesh.low)
+        chosen = (error > torch.maximum(share, _FLOOR * size)).any(1)
+        if not bool(chosen.any()):
+            break
+        halves = mesh.halves(chosen)
+        fresh = _measure(f, halves)
+        keep = ~chosen
+        value, error, size = (torch.cat((old[keep], new)) for old, new in zip((value, error, size), fresh, strict=True))
+        mesh = _Mesh(
+            torch.cat((mesh.low[keep], halves.low)),
+            torch.cat((mesh.high[keep], halves.high)),
+            torch.cat((mesh.far[keep], halves.far)),
+        )
+    return Integral(value.sum(0), error.sum(0), torch.maximum(size.sum(0), least))
+
+
+def _enough(error: Tensor, size: Tensor, least: Tensor, tolerance: float) -> bool:
+    return bool((error.sum(0) <= tolerance * torch.maximum(size.sum(0), least)).all())
