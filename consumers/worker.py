@@ -58,7 +58,8 @@ class Saving:
 class Worker:
     """Windows over some partitions. `now` gives wall-clock µs; without it, as in a replay, only events close windows.
 
-    `closed_before`: windows that end by then were handed on in an earlier life and are not again.
+    `closed_before`: windows that end by then were handed on in an earlier life; where the windows are built from the
+    log's beginning they are not again. After a checkpoint all that follow it are, and so is what goes with it.
     """
 
     def __init__(
