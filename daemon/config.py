@@ -76,8 +76,7 @@ class Source(Section):
         default="jetstream2", description="the protocol spoken"
     )
     hosts: Annotated[list[str], Listed] = Field(
-        default=[],
-        description="hosts in order of preference, `wss://` understood; empty, the public ones of the protocol",
+        default=[], max_length=1, description="its host (one, as yet), `ws://` understood; empty, the public one"
     )
     paths: Annotated[list[Path], Listed] = Field(
         default=[], description="recorded files, in order, when `kind` is `recording`"

@@ -11,7 +11,7 @@ from daemon.settings import load, parse_assignment
 
 FLAGS = {
     "--source": ("source.kind", "relay, jetstream2, jetstream1, simulator or recording"),
-    "--hosts": ("source.hosts", "hosts of the source, in order of preference, with commas between"),
+    "--hosts": ("source.hosts", "host of the source; the public one unless given"),
     "--log": ("log.kind", "sqlite or kafka"),
     "--bootstrap": ("log.bootstrap", "Kafka brokers, host:port with commas between"),
     "--state-dir": ("state_dir", "cursor, checkpoints and the embedded log"),
