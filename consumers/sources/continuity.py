@@ -1,0 +1,83 @@
+"""Whether a host's seqs follow each other: jumps, cursors out of date, and hosts that began their seqs anew.
+
+A host that began anew counts from a low seq again, and marks of the greatest seq would drop all of it as repeats. So
+seqs carry an epoch above their 48 bits, in events and in cursors: it grows with each new beginning, and what a source
+says stays monotonic. On the host's wire the epoch is left out.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from consumers.sources import Gap
+from consumers.sources.decoding.reading import MAX_SEQ, Mark
+
+RESET_DISTANCE: Final = 100_000
+"""A first seq this far below the cursor is a new beginning even where its time cannot be compared."""
+
+UNKNOWN: Final = 0
+"""The start of a gap that began before this process: where the stream before the cursor ended is not known here."""
+
+
+@dataclass(slots=True)
+class Continuity:
+    """The last place in a stream. `dense`: each seq is the one before plus one, as the network's relays have it."""
+
+    dense: bool
+    cursor: int | None = None
+    t: int = UNKNOWN
+    unread: int = 0
+    """Frames since the last one with a place: each may be one of the seqs that seem to be missing."""
+    first: bool = False
+    """The next frame is the first of its connection."""
+    cause: str | None = None
+    """Why the next frame cannot continue the last one, where the host said so."""
+    resets: int = 0
+    anew: bool = False
+    """The host began anew and no frame of the new epoch has come: there is no cursor to give it."""
+
+    @property
+    def base(self) -> int:
+        """What is added to the host's seqs."""
+        return (self.cursor or 0) // MAX_SEQ * MAX_SEQ
+
+    @property
+    def wire(self) -> int | None:
+        """The cursor to give the host, None for the live tip."""
+        return None if self.anew else self.seq
+
+    @property
+    def seq(self) -> int | None:
+        """The last seq as the host counts, None before the first."""
+        return None if self.cursor is None else self.cursor % MAX_SEQ
+
+    def see(self, mark: Mark) -> Gap | None:
+        """Move to a frame's place; return the gap before it, if there is one."""
+        last = self.seq
+        gap = None
+        if mark.t is None:
+            self.unread += 1
+            return None
+        if self.cause is not None:
+            gap = self._gap(mark.t, self.cause)
+        elif last is not None and self.dense and mark.seq > last + 1 + self.unread:
+            gap = self._gap(mark.t, "seq_jump")
+        self.first, self.cause, self.unread, self.anew = False, None, 0, False
+        self.cursor = max(self.cursor or 0, self.base + mark.seq)
+        self.t = max(self.t, mark.t)
+        return gap
+
+    def begins_anew(self, mark: Mark) -> bool:
+        """Tell whether the first frame of a connection shows that the host began its seqs anew."""
+        if not self.first or self.seq is None or mark.t is None or mark.seq >= self.seq:
+            return False
+        return (self.t != UNKNOWN and mark.t > self.t) or self.seq - mark.seq > RESET_DISTANCE
+
+    def restart(self, cause: str) -> None:
+        """Begin the next epoch: the host's seqs no longer compare with the cursor."""
+        self.resets += 1
+        self.cursor = self.base + MAX_SEQ
+        self.cause = cause
+        self.anew = True
+
+    def _gap(self, end: int, cause: str) -> Gap | None:
+        return Gap(self.t, end, cause) if end > self.t else None

@@ -1,0 +1,92 @@
+"""A websocket host that does what a test tells it, connection by connection, and remembers how it was asked."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+Act = Callable[[ServerConnection, int | None], Awaitable[None]]
+"""What one connection does, given the cursor it was asked for. When it returns, the connection closes with 1000."""
+
+
+class FakeHost:
+    """The nth connection plays the nth act, later ones the last. An act may be an HTTP error (status, body)."""
+
+    def __init__(self, acts: Sequence[Act | tuple[int, str]]) -> None:
+        self.acts = acts
+        self.asked: list[str] = []
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(
+            self._play,
+            "127.0.0.1",
+            0,
+            process_request=self._greet,
+            max_size=None,
+            ping_interval=None,
+            close_timeout=0.2,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    @property
+    def address(self) -> str:
+        assert self._server is not None
+        return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    @property
+    def cursors(self) -> list[int | None]:
+        """The cursor of each connection that was asked for."""
+        return [cursor_of(path) for path in self.asked]
+
+    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.asked.append(request.path)
+        act = self._act()
+        if isinstance(act, tuple):
+            return connection.respond(HTTPStatus(act[0]), act[1])
+        return None
+
+    async def _play(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        act = self._act()
+        assert not isinstance(act, tuple)
+        await act(connection, cursor_of(connection.request.path))
+
+    def _act(self) -> Act | tuple[int, str]:
+        return self.acts[min(len(self.asked), len(self.acts)) - 1]
+
+
+def cursor_of(path: str) -> int | None:
+    values = parse_qs(urlsplit(path).query).get("cursor")
+    return int(values[0]) if values else None
+
+
+def sends(*messages: bytes | str, then: int | None = None) -> Act:
+    """Send messages whatever the cursor, then close with a code, or stay open and silent."""
+
+    async def act(connection: ServerConnection, _cursor: int | None) -> None:
+        for message in messages:
+            await connection.send(message)
+        if then is None:
+            await connection.wait_closed()
+        elif then == ABRUPT:
+            connection.transport.abort()
+        else:
+            await connection.close(then)
+
+    return act
+
+
+ABRUPT = 1006
+"""As a close code: no close frame at all."""
