@@ -76,6 +76,6 @@ def acts_of(grid: Grid, number: int, population: Population, expected: float) ->
     author = actor[written]
     pareto = (1.0 - generator.random(len(written))) ** (-1.0 / (cal.LIKES_TAIL - 1.0))
     seen = generator.random(len(written)) >= cal.UNSEEN
-    weight = pareto * seen * population.popularity(author)
+    weight = seen * np.minimum(pareto * population.popularity(author), cal.GREATEST_WEIGHT)
     posts = Posts(author, moment[written], kind[written] == cal.REPLY, weight)
     return Acts(kind, actor, moment, undone_in, posts)

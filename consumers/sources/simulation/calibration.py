@@ -24,10 +24,12 @@ LIKES_TAIL = 2.15
 """Exponent of the density of likes per post: its complementary distribution falls with one less."""
 AUTHOR_TAIL = 1.5
 """Exponent of the complementary distribution of popularity over accounts; lighter than the posts' own."""
-UNSEEN = 0.12
+GREATEST_WEIGHT = 100_000.0
+"""No post draws more than this times the attention of the least one that is seen: some 50,000 likes."""
+UNSEEN = 0.41
 """Share of posts that nobody is shown; with those that are shown and left alone, half get no engagement."""
 
-DELAY_MEDIAN_S = 1_100.0
+DELAY_MEDIAN_S = 1_200.0
 DELAY_SIGMA = 1.45
 """Lognormal delay between a post and an engagement, chosen so that the first like comes after 5.6 min in median."""
 HORIZON_S = 6 * 3_600
