@@ -98,6 +98,8 @@ class Worker:
         if positions is None:
             positions = {partition: self._begins[partition] for partition in self._backlog}
             self.stats.rebuilt = True
+        else:
+            self._closed_before = 0
         self._reader = await self._log.reader(self._topic, positions)
         self._expected = {partition for partition in positions if not self._at_end(partition)}
         clock = self._clock()
@@ -252,8 +254,18 @@ class Worker:
             for partition, backlog in self._backlog.items()
         }
 
+    @property
+    def lags(self) -> dict[int, int]:
+        """How many records of each partition, of those seen in the log, are not folded; empty before the start."""
+        if not self.stats.restored:
+            return {}
+        return {
+            partition: max(0, self._ends[partition] - max(offset, self._begins[partition]))
+            for partition, offset in self._offsets().items()
+        }
+
     def _behind(self) -> int:
-        return sum(max(0, self._ends[partition] - offset) for partition, offset in self._offsets().items())
+        return sum(self.lags.values())
 
     async def checkpoint(self) -> None:
         """Save where the windows are now. A disk that fails is said and counted; the checkpoint before still stands."""
