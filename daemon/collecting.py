@@ -5,6 +5,7 @@ metric.
 """
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from daemon import metrics as m
 from daemon.metrics import RUN_PHASES, Metric
 
 Reading = tuple[Metric, tuple[str, ...], float]
@@ -86,12 +88,20 @@ class Instruments:
         self._phases = Histogram(
             RUN_PHASES.name, RUN_PHASES.help, RUN_PHASES.labels, buckets=RUN_PHASES.buckets, registry=self.registry
         )
+        self._written: Counter[tuple[Metric, tuple[str, ...]]] = Counter()
+        self.readings.add(lambda: [(metric, labels, count) for (metric, labels), count in self._written.items()])
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         if hasattr(gc, "get_stats"):
             GCCollector(registry=self.registry)
 
     def ran(self, record: Mapping[str, Any]) -> None:
-        """Count the time of a run's phases."""
+        """Count a run by its record."""
+        lens = record["lens"]
+        self._written[m.RUNS, (lens,)] += 1
+        self._written[m.PUBLISHED, (lens,)] += record["attributions"]
+        self._written[m.TOMBSTONES, (lens,)] += record["tombstones"]
+        for failure in record["failures"]:
+            self._written[m.FAILURES, (lens, failure["indicator"])] += 1
         for phase, seconds in record["timings"].items():
-            self._phases.labels(record["lens"], phase).observe(seconds)
+            self._phases.labels(lens, phase).observe(seconds)

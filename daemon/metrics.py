@@ -82,6 +82,8 @@ SLOTS = _gauge("window_slots", "Agents that have a slot: active in a held bucket
 AGENTS = _gauge("window_agents", "Agents active in the current or the preceding window of the newest run.", "lens")
 
 CHECKPOINTS = _counter("checkpoints", "Checkpoints written.")
+CHECKPOINT_FAILURES = _counter("checkpoint_failures", "Checkpoints that could not be written.")
+CHECKPOINTS_DAMAGED = _counter("checkpoints_damaged", "Checkpoints passed over at the start: damaged, or of no use.")
 CHECKPOINT_AGE = _gauge("checkpoint_age_seconds", "Time since the newest checkpoint was written.")
 CHECKPOINT_SECONDS = _gauge("checkpoint_duration_seconds", "Time that the newest checkpoint took.")
 CHECKPOINT_BYTES = _gauge("checkpoint_bytes", "Size of the newest checkpoint.")

@@ -3,10 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from consumers.checkpoints import CheckpointStats
 from consumers.log import LogStats
+from consumers.sources.live import SourceStats
 from consumers.windows.group import Windows
+from consumers.worker import Worker
 from daemon import metrics as m
 from daemon.collecting import Reading
+from daemon.health import Health
 from daemon.latest import Latest
 
 MICRO = 1e-6
@@ -75,3 +79,41 @@ def _finding(lens: str, indicator: str, baseline: str, measure: Mapping[str, Any
     for panel in measure["scale_gap"]["panels"]:
         if panel["residual"] is not None:
             yield m.PANEL_RESIDUAL, (*key, panel["kind"], str(panel["size"])), panel["residual"]
+
+
+def of_worker(worker: Worker, *, wall: int | None) -> Iterator[Reading]:
+    """Read where the worker is. `wall`: the wall clock, µs, where the events are of the present."""
+    yield from of_windows(worker.windows)
+    for partition, behind in worker.lags.items():
+        yield m.LOG_LAG, (str(partition),), behind
+    if (mark := worker.stats.watermark) is not None:
+        yield m.WATERMARK, (), mark * MICRO
+        if wall is not None:
+            yield m.WATERMARK_LAG, (), (wall - mark) * MICRO
+
+
+def of_checkpoints(stats: CheckpointStats, failures: int, now: int) -> Iterator[Reading]:
+    """Read what was saved; `now` is of the clock by which it was."""
+    yield m.CHECKPOINTS, (), stats.saved
+    yield m.CHECKPOINT_FAILURES, (), failures
+    yield m.CHECKPOINTS_DAMAGED, (), stats.damaged
+    if stats.saved_at is not None:
+        yield m.CHECKPOINT_AGE, (), (now - stats.saved_at) * MICRO
+        yield m.CHECKPOINT_SECONDS, (), stats.seconds
+        yield m.CHECKPOINT_BYTES, (), stats.bytes
+
+
+def of_socket(source: str, stats: SourceStats) -> Iterator[Reading]:
+    """Read what happened to a live source's connection."""
+    yield m.CONNECTED, (source,), stats.connected
+    yield m.CONNECTS, (source,), stats.connects
+    yield m.SOURCE_BYTES, (source,), stats.bytes
+    yield m.QUEUE, (source,), stats.queued_frames
+    for cause, count in stats.disconnects.items():
+        yield m.DISCONNECTS, (source, cause), count
+
+
+def of_health(health: Health) -> Iterator[Reading]:
+    """Read whether the daemon lives and is ready."""
+    yield m.READY, (), not health.unready()
+    yield m.STUCK, (), len(health.stuck())

@@ -28,9 +28,11 @@ MEASURE = {
     "scale_gap": {"panels": [{"kind": "visible", "size": 100, "residual": 0.9}]},
 }  # fmt: skip
 RUN = {
-    "id": "all-1", "lens": "all", "end": 60_000_000, "agents": 3, "timings": {"engine": 0.02, "publish": 0.3},
+    "id": "all-1", "lens": "all", "attributions": 3, "tombstones": 1,
+    "end": 60_000_000, "agents": 3, "timings": {"engine": 0.02, "publish": 0.3},
     "coverage": {"current": {"fraction": 1.0, "gaps": []}, "preceding": {"fraction": 0.5, "gaps": []}},
     "indicators": {"activity": {"neutral": MEASURE}},
+    "failures": [{"indicator": "cascade", "baseline": "neutral", "reason": "not finite"}],
 }  # fmt: skip
 
 
@@ -110,7 +112,8 @@ def test_the_newest_run_is_read_and_what_it_lacks_is_absent() -> None:
     instruments.readings.add(lambda: readings.of_runs(latest))
     assert not any(name == m.VALUE.name for name, _ in scrape(instruments))
     latest.swap(Results(RUN, None))  # type: ignore[arg-type]  # the record alone is read here
-    instruments.ran(RUN)
+    for _ in range(2):
+        instruments.ran(RUN)
     found = scrape(instruments)
     finding = (("baseline", "neutral"), ("indicator", "activity"), ("lens", "all"))
     assert found[m.VALUE.name, (("indicator", "activity"), ("lens", "all"))] == 0.5
@@ -119,7 +122,10 @@ def test_the_newest_run_is_read_and_what_it_lacks_is_absent() -> None:
     assert found[m.TIER_SHARE.name, (*finding, ("tier", "head"))] == 0.75
     assert found[m.PANEL_RESIDUAL.name, (*finding, ("panel", "visible"), ("size", "100"))] == 0.9
     assert found[m.RUN_END.name, (("lens", "all"),)] == 60
-    assert found[f"{m.RUN_PHASES.name}_count", (("lens", "all"), ("phase", "engine"))] == 1
+    assert found[f"{m.RUN_PHASES.name}_count", (("lens", "all"), ("phase", "engine"))] == 2
+    lens = (("lens", "all"),)
+    assert [found[metric.name, lens] for metric in (m.RUNS, m.PUBLISHED, m.TOMBSTONES)] == [2, 6, 2]
+    assert found[m.FAILURES.name, (("indicator", "cascade"), *lens)] == 2
 
 
 def test_each_instance_has_a_registry_of_its_own() -> None:
