@@ -15,6 +15,7 @@ _SEGMENTS = 4
 _SEGMENT_MS = (60_000, 86_400_000)
 _COMPACTED_SEGMENT_MS = 900_000
 _FOREVER = -1
+_BROKERS_DEFAULT = -1
 _METADATA_SECONDS = 0.05
 
 
@@ -35,8 +36,10 @@ async def ensure_topics(options: KafkaOptions, topics: Sequence[Topic]) -> None:
 
 
 async def _create(admin: Any, options: KafkaOptions, topics: Sequence[Topic]) -> None:
-    replication = _FOREVER if options.replication_factor is None else options.replication_factor
-    asked = [NewTopic(topic.name, topic.partitions, replication, topic_configs=settings_of(topic)) for topic in topics]
+    asked = [NewTopic(topic.name, topic.partitions, 1, topic_configs=settings_of(topic)) for topic in topics]
+    for new in asked:
+        # The class refuses -1, by which the protocol leaves the number to the broker; its attribute takes it.
+        new.replication_factor = options.replication_factor or _BROKERS_DEFAULT
     answer = await admin.create_topics(asked)
     for name, code, *reason in answer.topic_errors:
         error = for_code(code)

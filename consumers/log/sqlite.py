@@ -28,6 +28,7 @@ from consumers.log.sqlite_store import Store, connect
 from consumers.log.sqlite_upkeep import Upkeep
 
 T = TypeVar("T")
+Synchronous = Literal["full", "normal"]
 _UPKEEP_SECONDS = 1.0
 _logger = structlog.get_logger(__name__)
 
@@ -39,7 +40,7 @@ class SqliteLog:
         self,
         path: str | Path,
         *,
-        synchronous: Literal["full", "normal"] = "full",
+        synchronous: Synchronous = "full",
         read_only: bool = False,
         tombstone_seconds: float = 86_400.0,
         clock: Callable[[], float] = time.time,

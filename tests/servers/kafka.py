@@ -24,8 +24,12 @@ START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 
 
-class KafkaUnavailableError(Exception):
-    """No broker can be started here; the message says what is missing."""
+class KafkaMissingError(Exception):
+    """Kafka cannot be had on this machine; the message says what is missing."""
+
+
+class KafkaFailedError(Exception):
+    """A broker did not come up; the message ends with its own words."""
 
 
 def version() -> str:
@@ -36,13 +40,13 @@ def version() -> str:
 def jars() -> Path:
     """Return the folder of the broker's jars, fetching them where they are absent."""
     if shutil.which("java") is None:
-        raise KafkaUnavailableError("Kafka needs Java 17 or newer (the command `java` was not found).")
+        raise KafkaMissingError("Kafka needs Java 17 or newer (the command `java` was not found).")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starlingd"
     folder = cache / f"kafka-{version()}"
     if folder.is_dir():
         return folder
     if shutil.which("mvn") is None:
-        raise KafkaUnavailableError("Fetching Kafka needs Maven (the command `mvn` was not found).")
+        raise KafkaMissingError("Fetching Kafka needs Maven (the command `mvn` was not found).")
     cache.mkdir(parents=True, exist_ok=True)
     print(f"Fetching Apache Kafka {version()} with Maven, once: 43 MB into {folder}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as scratch:
@@ -57,7 +61,7 @@ def jars() -> Path:
         ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
-            raise KafkaUnavailableError(f"Maven could not fetch Kafka: {(done.stdout + done.stderr).strip()[:500]}")
+            raise KafkaMissingError(f"Maven could not fetch Kafka: {(done.stdout + done.stderr).strip()[:500]}")
         try:
             Path(scratch, "jars").rename(folder)
         except OSError:  # another process was first
@@ -118,7 +122,7 @@ class Kafka:
         ]
         done = subprocess.run(self._java(*tool), check=False, capture_output=True, text=True)
         if done.returncode != 0:
-            raise KafkaUnavailableError(f"Kafka could not format {self.folder}: {(done.stdout + done.stderr)[-500:]}")
+            raise KafkaFailedError(f"Kafka could not format {self.folder}: {(done.stdout + done.stderr)[-500:]}")
 
     def configure(self, extra: Mapping[str, str] | None = None) -> None:
         """Write the configuration; what is given replaces what stands for the same names from now on."""
@@ -161,7 +165,7 @@ class Kafka:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 tail = self.log_file.read_text(errors="replace")[-1_500:]
-                raise KafkaUnavailableError(f"Kafka did not start; its log {self.log_file} ends with: {tail}")
+                raise KafkaFailedError(f"Kafka did not start; its log {self.log_file} ends with: {tail}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -215,7 +219,7 @@ def main() -> int:
                 print("Ctrl-C stops it.", flush=True)
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
                 signal.pause()
-        except KafkaUnavailableError as error:
+        except (KafkaMissingError, KafkaFailedError) as error:
             print(error, file=sys.stderr)
             return 2
         except KeyboardInterrupt:
