@@ -6,12 +6,13 @@ from typing import IO, Any
 import click
 
 from consumers.log import LogError
+from consumers.scoring import ScorerError
 from consumers.sources import SourceError
 from daemon.errors import RefusalError
 
 COMMANDS = ("run", "demo", "simulate", "replay", "attribute", "verify", "watch", "config")
 
-REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, RefusalError)
+REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, ScorerError, RefusalError)
 """Errors whose message is already the sentence a user needs; any other is a bug and shows its traceback."""
 
 
