@@ -91,6 +91,9 @@ class Measure(Record):
     negative_mass: float | None
     lorenz: list[float]
     top: list[Contributor]
+    parts: dict[str, float] = Field(
+        description="Σφ split by behaviour, bucket of time or moment; empty where it does not split."
+    )
     scale_gap: ScaleGap
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from daemon.attributions import Attributions, Key
-from daemon.records import Contributor, Failure, Measure, PanelRecord, ScaleGap
+from daemon.records import Contributor, Failure, Measure, Measures, PanelRecord, ScaleGap
 from daemon.sentences import panel_sentence
 from engine.results import Finding, Panel, Tier
 
@@ -24,9 +24,9 @@ def is_good(finding: Finding) -> bool:
     )
 
 
-def measures(findings: Sequence[Finding], table: Attributions) -> dict[str, dict[str, Measure]]:
+def measures(findings: Sequence[Finding], table: Attributions) -> dict[str, Measures]:
     """Return what each finding says, by indicator and baseline; one that failed outright says nothing."""
-    said: dict[str, dict[str, Measure]] = {}
+    said: dict[str, Measures] = {}
     for finding in findings:
         if finding.attribution is not None:
             said.setdefault(finding.indicator, {})[finding.baseline] = _measure(finding, table)
@@ -66,6 +66,7 @@ def _measure(finding: Finding, table: Attributions) -> Measure:
         negative_mass=finite(spread.negative_mass) if spread else None,
         lorenz=[point for point in map(finite, spread.lorenz) if point is not None] if spread else [],
         top=_top(table, (finding.indicator, finding.baseline)),
+        parts={name: float(part) for name, part in finding.parts.items() if math.isfinite(part)},
         scale_gap=_scale_gap(finding),
     )
 
