@@ -124,9 +124,8 @@ class Kafka:
         if done.returncode != 0:
             raise KafkaFailedError(f"Kafka could not format {self.folder}: {(done.stdout + done.stderr)[-500:]}")
 
-    def configure(self, extra: Mapping[str, str] | None = None) -> None:
-        """Write the configuration; what is given replaces what stands for the same names from now on."""
-        self._extra |= extra or {}
+    def configure(self) -> None:
+        """Write the configuration."""
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -148,6 +147,12 @@ class Kafka:
             "log.segment.delete.delay.ms": "100",
         } | self._extra
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
+    def configure_listeners(self, ports: Mapping[str, int], extra: Mapping[str, str]) -> None:
+        """Listen on these named ports of loopback instead, as `extra` sets them up."""
+        named = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+        controller = f"CONTROLLER://127.0.0.1:{self._controller_port}"
+        self._extra |= {"listeners": f"{named},{controller}", "advertised.listeners": named, **extra}
 
     def start(self) -> None:
         """Start the broker and wait until it says that it is ready."""
@@ -215,7 +220,7 @@ def main() -> int:
         try:
             with kafka:
                 print(f"Kafka is ready on {kafka.bootstrap}; its data is in {folder} and goes when it stops.")
-                print(f"In another terminal: starlingd run --log kafka --kafka {kafka.bootstrap}")
+                print(f"In another terminal: starlingd run --log kafka --bootstrap {kafka.bootstrap}")
                 print("Ctrl-C stops it.", flush=True)
                 signal.signal(signal.SIGTERM, signal.default_int_handler)
                 signal.pause()
