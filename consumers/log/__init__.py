@@ -116,7 +116,7 @@ class Log(Protocol):
         """Return the next offset to be written, for every partition of the topic."""
 
     async def reader(self, topic: str, positions: Mapping[int, int]) -> Reader:
-        """Read the given partitions from the given offsets. Close the reader before the log.
+        """Read the given partitions from the given offsets. Closing the log closes its readers.
 
         Raises LogError where a position is beyond the end of its partition: it is of another log.
         """

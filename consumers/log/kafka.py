@@ -33,6 +33,7 @@ class KafkaLog:
         self._producer: Producer | None = None
         self._asker: Any = None
         self._partitions: dict[str, int] = {}
+        self._readers: list[KafkaReader] = []
 
     @property
     def stats(self) -> LogStats:
@@ -52,9 +53,11 @@ class KafkaLog:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Deliver what is on its way and disconnect."""
+        """Deliver what is on its way and disconnect, readers too."""
         self._noise.quiet = True
         try:
+            for reader in self._readers:
+                await reader.close()
             if self._asker is not None:
                 await self._asker.stop()
             if self._producer is not None:
@@ -107,6 +110,7 @@ class KafkaLog:
         reader = KafkaReader(
             consumer, topic, positions, begins=self.begin_offsets, ends=self.end_offsets, stats=self._stats
         )
+        self._readers.append(reader)
         await reader.start()
         return reader
 

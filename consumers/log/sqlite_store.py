@@ -40,22 +40,22 @@ def connect(path: str, *, writable: bool, synchronous: str = "full") -> sqlite3.
     address = path if path == ":memory:" else Path(path).absolute().as_uri() + ("" if writable else "?mode=ro")
     connection = sqlite3.connect(address, uri=path != ":memory:", isolation_level=None, check_same_thread=False)
     try:
+        # Looked at before anything is set: a file that is not ours is left as it was.
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        marks = [connection.execute(f"PRAGMA {mark}").fetchone()[0] for mark in ("application_id", "user_version")]
+        if (tables or not writable) and marks != [APPLICATION_ID, VERSION]:
+            raise LogError(f"{path} is not a starlingd log of version {VERSION}: give the log another path.")
         if writable:
             connection.execute("PRAGMA page_size = 8192")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
-            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
+            if not tables:
                 connection.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-        found = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
     except BaseException:
         connection.close()
         raise
-    if (found, version) != (APPLICATION_ID, VERSION):
-        connection.close()
-        raise LogError(f"{path} is not a starlingd log of version {VERSION}: give the log another path.")
     return connection
 
 

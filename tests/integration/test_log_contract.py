@@ -30,12 +30,27 @@ def kind(request):
     return request.param
 
 
+class Clock:
+    """Unix seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def open_log(kind, request, tmp_path) -> OpenLog:
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def open_log(kind, request, tmp_path, clock) -> OpenLog:
     if kind == "kafka":
         broker = request.getfixturevalue("kafka")
         return lambda: KafkaLog(KafkaOptions(broker.bootstrap))
-    return lambda: SqliteLog(tmp_path / "log.db" if kind == "sqlite-file" else ":memory:")
+    return lambda: SqliteLog(tmp_path / "log.db" if kind == "sqlite-file" else ":memory:", clock=clock)
 
 
 @pytest.fixture
@@ -281,6 +296,51 @@ async def test_a_position_beyond_the_end_is_said(log, topic):
     await log.append(topic, [Entry(b"k", b"v", 1)])
     with pytest.raises(LogError, match=r"Position 7 of partition 1 .* beyond its end, 1"):
         await log.reader(topic, {1: 7})
+
+
+async def forget_all(log: Log, topic: str, clock: Clock) -> None:
+    """Wait until retention has taken what a topic of one second's retention holds."""
+    other = await new_topic(log)
+    for _ in range(600):
+        clock.now += 10.0  # the embedded log counts age by its clock and cleans up after appends; Kafka by its own
+        await log.append(other, [Entry(b"k", b"v")])
+        if await log.begin_offsets(topic) == await log.end_offsets(topic):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("retention took nothing")
+
+
+async def test_what_retention_took_is_counted_at_once_and_reading_goes_on(log, clock):
+    topic = f"contract-{uuid4().hex[:12]}"
+    await log.ensure([Topic(topic, PARTITIONS, retention_ms=1_000)])
+    await log.append(topic, entries(range(100)))
+    ends = await log.end_offsets(topic)
+    await forget_all(log, topic, clock)
+    reader = await log.reader(topic, dict.fromkeys(ends, 5))
+    lost: dict[int, int] = defaultdict(int)
+    while dict(reader.positions) != ends:
+        for chunk in await reader.poll(wait=1.0):
+            assert not chunk.offsets
+            lost[chunk.partition] += chunk.lost
+    assert lost == {partition: end - 5 for partition, end in ends.items()}
+    assert log.stats.lost == sum(lost.values())
+    await log.append(topic, [Entry(b"new", b"value", 3)])
+    (chunk,) = await read_all(reader, 1)
+    assert (list(chunk.offsets), chunk.values, chunk.lost) == ([ends[3]], [b"value"], 0)
+    await reader.close()
+
+
+async def test_a_reader_that_comes_after_retention_is_told_what_it_missed(log, clock):
+    topic = f"contract-{uuid4().hex[:12]}"
+    await log.ensure([Topic(topic, 1, retention_ms=1_000)])
+    await log.append(topic, entries(range(40)))
+    await forget_all(log, topic, clock)
+    await log.append(topic, entries(range(40, 50)))
+    reader = await log.reader(topic, {0: 10})
+    chunks = await read_all(reader, 10)
+    assert sum(chunk.lost for chunk in chunks) == 30
+    assert [offset for chunk in chunks for offset in chunk.offsets] == list(range(40, 50))
+    await reader.close()
 
 
 async def test_the_log_counts_what_it_took(log, topic):
