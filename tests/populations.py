@@ -58,3 +58,20 @@ def _spread(columns: NDArray[np.int32], rng: np.random.Generator) -> None:
         chance = np.where(burst == phase, 1.0, np.where(burst >= 0, 0.0, 1 / (len(PHASES) - phase)))
         columns[INDEX[name]] = rng.binomial(left, chance)
         left = left - columns[INDEX[name]]
+
+
+def crowd(n: int, seed: int) -> NDArray[np.int32]:
+    """Return int32 [26, n] of agents who all act and are all seen, with tails as heavy: games of few players.
+
+    In a handful of agents drawn from `population` most totals are empty; here every indicator has something to say.
+    """
+    rng = np.random.default_rng(seed)
+    columns = np.zeros((len(COLUMNS), n), np.int32)
+    for name, least in zip(ACTS, (1, 0, 0, 0, 1, 0), strict=True):
+        columns[INDEX[name]] = least + rng.pareto(TAIL, n) * 3
+    for name in RECEIVED:
+        columns[INDEX[name]] = rng.pareto(TAIL, n) * 20 * RECEIVED_SHARES[name] + rng.poisson(1, n)
+    _score(columns, rng)
+    columns[INDEX["scored"]] = np.maximum(columns[INDEX["scored"]], 1)
+    _spread(columns, rng)
+    return columns

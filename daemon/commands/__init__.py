@@ -9,10 +9,11 @@ from consumers.log import LogError
 from consumers.scoring import ScorerError
 from consumers.sources import SourceError
 from daemon.errors import RefusalError
+from engine.errors import EngineError
 
 COMMANDS = ("run", "demo", "simulate", "replay", "attribute", "verify", "watch", "config")
 
-REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, ScorerError, RefusalError)
+REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, ScorerError, RefusalError, EngineError)
 """Errors whose message is already the sentence a user needs; any other is a bug and shows its traceback."""
 
 
