@@ -8,7 +8,7 @@ from consumers.events import Event
 from consumers.sources import Delivery
 from consumers.sources.decoding import records
 from consumers.sources.decoding.commit import operation
-from consumers.sources.decoding.reading import WRONG_SHAPE, MalformedError, Reading, check_time, reject
+from consumers.sources.decoding.reading import EARLIEST, WRONG_SHAPE, MalformedError, Reading, check_time, reject
 from consumers.sources.decoding.syntax import check_did
 
 
@@ -20,30 +20,36 @@ def decode_line(line: bytes, reading: Reading, into: Delivery, position: int) ->
     """
     into.frames += 1
     into.operations += 1
-    t = None
+    t: int | None = None
     try:
         document = orjson.loads(line)
-        t = check_time(document["time_us"], reading)
-        events = _events(document, t, reading, into)
+        time_us = document["time_us"]
+        if type(time_us) is not int or not EARLIEST <= time_us <= reading.latest:
+            check_time(time_us, reading)
+        t = time_us
+        kind = document["kind"]
+        if kind == "commit":
+            events = operation(reading, document["commit"], document["did"], time_us, time_us)
+        else:
+            events = [_other(kind, document, time_us, reading)]
     except orjson.JSONDecodeError as error:
         reason = "not_json" if line.strip() else "empty_frame"
         reject(into, reading, MalformedError(reason, f"{error.msg} at byte {error.pos}"), position, len(line))
     except (MalformedError, *WRONG_SHAPE) as error:
         reject(into, reading, error, position, len(line))
     else:
-        if events is not None:
+        if isinstance(events, str):
+            into.ignored[events] += 1
+        else:
             into.accepted += 1
             into.events += events
     return t
 
 
-def _events(document: dict[str, Any], t: int, reading: Reading, into: Delivery) -> list[Event] | None:
-    """Return the events of a line, or None where it was counted as ignored."""
-    kind = document["kind"]
-    if kind == "commit":
-        return operation(reading, into, document["commit"], did=document["did"], t=t, seq=t)
+def _other(kind: str, document: dict[str, Any], t: int, reading: Reading) -> Event:
+    """Return the event of a line that is not a commit."""
     if kind == "identity":
-        return [records.identity(reading, check_did(document["did"]), t, t)]
+        return records.identity(reading, check_did(document["did"]), t, t)
     if kind == "account":
-        return [records.account(reading, t, t, document["account"])]
+        return records.account(reading, t, t, document["account"])
     raise MalformedError("unknown_kind", "'kind' is none of commit, identity, account")

@@ -40,8 +40,10 @@ def decode_message(message: bytes, reading: Reading, into: Delivery, position: i
             return notice(payload, fatal=kind == "error")
         seq = check_seq(payload["seq"])
         t = check_time(microseconds(payload.get("witnessedAt") or payload["time"]), reading)
-        events = _events(kind, payload, t, reading, into)
-        if events is not None:
+        events = _events(kind, payload, t, reading)
+        if isinstance(events, str):
+            into.ignored[events] += 1
+        else:
             into.accepted += 1
             into.events += events
     except orjson.JSONDecodeError as error:
@@ -65,16 +67,15 @@ def _open(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return payload["$type"].rpartition("#")[2], payload
 
 
-def _events(kind: str, payload: dict[str, Any], t: int, reading: Reading, into: Delivery) -> list[Event] | None:
-    """Return the events of a payload, or None where it was counted as ignored."""
+def _events(kind: str, payload: dict[str, Any], t: int, reading: Reading) -> list[Event] | str:
+    """Return the events of a payload, or the reason to ignore it."""
     seq = reading.seq_base + payload["seq"]
     if kind == "commit":
-        return operation(reading, into, payload, did=payload["did"], t=t, seq=seq)
+        return operation(reading, payload, payload["did"], t, seq)
     if kind == "identity":
         return [records.identity(reading, check_did(payload["did"]), t, seq)]
     if kind == "account":
         return [records.account(reading, t, seq, payload["account"])]
     if kind == "sync":
-        into.ignored["sync"] += 1
-        return None
+        return "sync"
     raise MalformedError("unknown_kind", "a payload type that is not known")

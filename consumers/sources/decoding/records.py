@@ -11,41 +11,35 @@ from typing import Any, Final
 
 from consumers.events import Event, Kind
 from consumers.sources.decoding.reading import MalformedError, Reading
-from consumers.sources.decoding.syntax import authority, check_did
+from consumers.sources.decoding.syntax import author, authority, check_did, usual_uri
 
 POST: Final = "app.bsky.feed.post"
 LIKE: Final = "app.bsky.feed.like"
 REPOST: Final = "app.bsky.feed.repost"
 FOLLOW: Final = "app.bsky.graph.follow"
-COLLECTIONS: Final = (POST, LIKE, REPOST, FOLLOW)
-"""The collections whose records are agent events; all others are ignored."""
+COLLECTIONS: Final = (LIKE, POST, REPOST, FOLLOW)
+"""The collections whose records are agent events, the commonest first; all others are ignored."""
+
+Origin = tuple[str, int, int, str, int, str]
+"""Where an operation comes from: actor, time in µs, seq, rev, index in its commit, URI of its record."""
 
 _SUBJECTS: dict[str, Kind] = {LIKE: "like", REPOST: "repost"}
 _LENSES: Final = ["all"]  # one list shared by all events: they are encoded, never changed
 
 
-def created(
-    reading: Reading,
-    record: dict[str, Any],
-    *,
-    did: str,
-    t: int,
-    seq: int,
-    rev: str,
-    op: int,
-    collection: str,
-    rkey: str,
-) -> list[Event]:
+def created(reading: Reading, origin: Origin, collection: str, record: dict[str, Any]) -> list[Event]:
     """Return one to three events of a record created in one of `COLLECTIONS`, the actor's first.
 
     Raises `MalformedError`, `KeyError`, `TypeError` or `AttributeError` where the record is not what it must be.
     """
-    uri = f"at://{did}/{collection}/{rkey}"
+    did, t, seq, rev, op, uri = origin
     src = reading.src
     valence = quoted = None
     kind = _SUBJECTS.get(collection)
     if kind is not None:
-        target = authority(record["subject"]["uri"])[0]
+        subject = record["subject"]["uri"]
+        match = usual_uri(subject)
+        target = author(subject) if match is None else match[1]
     elif collection == FOLLOW:
         kind = "follow"
         target = check_did(record["subject"])
@@ -63,9 +57,9 @@ def created(
     return events
 
 
-def retracted(reading: Reading, *, did: str, t: int, seq: int, rev: str, op: int, collection: str, rkey: str) -> Event:
+def retracted(reading: Reading, origin: Origin) -> Event:
     """Return the event of a record deleted in one of `COLLECTIONS`: it says who and what, the record itself is gone."""
-    uri = f"at://{did}/{collection}/{rkey}"
+    did, t, seq, rev, op, uri = origin
     return Event(did, "actor", "retract", None, t, reading.src, seq, rev, op, uri, None, None, _LENSES)
 
 
@@ -96,7 +90,7 @@ def _post(reading: Reading, record: dict[str, Any]) -> tuple[Kind, str | None, s
     kind: Kind = "post"
     target = None
     if reply is not None:
-        kind, target = "reply", authority(reply["parent"]["uri"])[0]
+        kind, target = "reply", author(reply["parent"]["uri"])
     elif quotes:
         kind, target, quoted = "quote", quoted, None
     return kind, target, quoted, reading.score(text, tags)

@@ -23,7 +23,7 @@ from consumers.sources.decoding.reading import (
     notice,
     reject,
 )
-from consumers.sources.decoding.syntax import check_did, microseconds, split_path
+from consumers.sources.decoding.syntax import check_did, collection_of, microseconds
 
 MAX_OPS: Final = 200
 _ACTIONS: Final = frozenset({"create", "update", "delete"})
@@ -103,14 +103,17 @@ def _commit(body: dict[str, Any], seq: int, t: int, reading: Reading, into: Deli
     blocks: dict[bytes, bytes] = {}
     if wanted := _wanted(ops):
         blocks = find_blocks(car, wanted)
+    commit = (did, t, reading.seq_base + seq, rev)
     for index, op in enumerate(ops):
         into.operations += 1
         try:
-            events = _operation(op, blocks, reading, into, did=did, t=t, seq=seq, rev=rev, index=index)
+            events = _operation(op, index, commit, blocks, reading)
         except (MalformedError, *WRONG_SHAPE) as error:
             reject(into, reading, error, seq, len(car))
         else:
-            if events is not None:
+            if isinstance(events, str):
+                into.ignored[events] += 1
+            else:
                 into.accepted += 1
                 into.events += events
 
@@ -124,33 +127,23 @@ def _wanted(ops: list[dict[str, Any]]) -> set[bytes]:
 
 
 def _operation(
-    op: dict[str, Any],
-    blocks: dict[bytes, bytes],
-    reading: Reading,
-    into: Delivery,
-    *,
-    did: str,
-    t: int,
-    seq: int,
-    rev: str,
-    index: int,
-) -> list[Event] | None:
-    """Return the events of one op, or None where it was counted as ignored."""
+    op: dict[str, Any], index: int, commit: tuple[str, int, int, str], blocks: dict[bytes, bytes], reading: Reading
+) -> list[Event] | str:
+    """Return the events of one op, or the reason to ignore it."""
     action = op["action"]
-    collection, rkey = split_path(op["path"])
+    path = op["path"]
+    collection = collection_of(path)
     if action not in _ACTIONS:
         raise MalformedError("unknown_action", "'action' is none of create, update, delete")
     if collection not in records.COLLECTIONS:
-        into.ignored["other_collection"] += 1
-        return None
+        return "other_collection"
     if action == "update":
-        into.ignored["update"] += 1
-        return None
-    seq += reading.seq_base
+        return "update"
+    did, t, seq, rev = commit
+    origin = (did, t, seq, rev, index, f"at://{did}/{path}")
     if action == "delete":
-        return [records.retracted(reading, did=did, t=t, seq=seq, rev=rev, op=index, collection=collection, rkey=rkey)]
-    record = _record(op["cid"], blocks, check=reading.check_cids)
-    return records.created(reading, record, did=did, t=t, seq=seq, rev=rev, op=index, collection=collection, rkey=rkey)
+        return [records.retracted(reading, origin)]
+    return records.created(reading, origin, collection, _record(op["cid"], blocks, check=reading.check_cids))
 
 
 def _record(cid: bytes, blocks: dict[bytes, bytes], *, check: bool) -> dict[str, Any]:

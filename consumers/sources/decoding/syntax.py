@@ -13,8 +13,11 @@ _RKEY = r"[A-Za-z0-9._:~-]{1,512}"
 
 _is_did = re.compile(_DID).fullmatch
 _at_uri = re.compile(f"at://(?:({_DID})|{_HANDLE})(?:/({_NSID})(?:/{_RKEY})?)?").fullmatch
-_path = re.compile(f"({_NSID})/({_RKEY})").fullmatch
+_path = re.compile(f"({_NSID})/{_RKEY}").fullmatch
 _is_rkey = re.compile(_RKEY).fullmatch
+
+usual_uri = re.compile(r"at://(did:plc:[a-z2-7]{24})/[A-Za-z.]{3,300}/[A-Za-z0-9._:~-]{1,512}").fullmatch
+"""Match nearly every AT-URI of a record in one go, its DID as the group; the others need a longer look."""
 
 
 def check_did(did: str) -> str:
@@ -24,29 +27,38 @@ def check_did(did: str) -> str:
     return did
 
 
-def check_rkey(rkey: str) -> str:
-    """Return `rkey` if it is a record key."""
-    if _is_rkey(rkey) is None:
-        raise MalformedError("bad_path", "not a record key")
-    return rkey
+def record_uri(did: str, collection: str, rkey: str) -> str:
+    """Return the AT-URI of a record of somebody whose parts are as they must be."""
+    uri = f"at://{did}/{collection}/{rkey}"
+    if usual_uri(uri) is None:
+        check_did(did)
+        if _is_rkey(rkey) is None:
+            raise MalformedError("bad_path", "not a record key")
+    return uri
 
 
-def authority(uri: str) -> tuple[str | None, str | None]:
-    """Return the DID and the collection of an AT-URI; no DID where the authority is a handle, which names no agent."""
+def author(uri: str) -> str | None:
+    """Return the DID of an AT-URI; None where its authority is a handle, which names no agent."""
     match = _at_uri(uri)
     if match is None:
         raise MalformedError("bad_at_uri", "not an AT-URI")
-    did, collection = match.groups()
-    return did, collection
+    return match[1]
 
 
-def split_path(path: str) -> tuple[str, str]:
-    """Return collection and record key of a path inside a repository."""
+def authority(uri: str) -> tuple[str | None, str | None]:
+    """Return the DID, as `author` does, and the collection of an AT-URI."""
+    match = _at_uri(uri)
+    if match is None:
+        raise MalformedError("bad_at_uri", "not an AT-URI")
+    return match[1], match[2]
+
+
+def collection_of(path: str) -> str:
+    """Return the collection of a record's path inside a repository."""
     match = _path(path)
     if match is None:
         raise MalformedError("bad_path", "not collection/rkey")
-    collection, rkey = match.groups()
-    return collection, rkey
+    return match[1]
 
 
 def microseconds(text: str) -> int:

@@ -313,6 +313,7 @@ BAD_LINES = {
     "of a DID with a line break": (like_line(did=ACTOR + "\n"), "bad_did"),
     "with a number for a DID": (like_line(did=3), "wrong_type"),
     "with a key that is none": (like_line(rkey="a/b"), "bad_path"),
+    "with a number for a key": (like_line(rkey=7), "wrong_type"),
     "with an unknown operation": (commit_line(LIKE, like(), operation="poke"), "unknown_action"),
     "without a record": (commit_line(LIKE, None), "missing_field"),
     "nested without end": (b'{"a":' * 100_000, "not_json"),
