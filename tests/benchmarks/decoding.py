@@ -1,0 +1,101 @@
+"""Decoding to agent events on one core, scorer excluded: our decoders beside the atproto SDK's models, same bytes.
+
+The real frames and lines of the Jetstream corpus, decoded again and again in short passes; each figure is the best
+pass, since other work on the machine only ever adds to one. Beside them: what parsing alone costs, and the scorer.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+import pytest
+from atproto import CAR, firehose_models, models, parse_subscribe_repos_message
+from libipld import decode_dag_cbor_multi
+from rich.console import Console
+from rich.table import Table
+
+from consumers.scoring import load_scorer, no_score
+from consumers.sources import Delivery
+from consumers.sources.decoding.jetstream1 import decode_line
+from consumers.sources.decoding.reading import Reading
+from consumers.sources.decoding.relay import decode_frame
+from tests.unit.consumers.corpus import raw_frames, v1_lines
+
+PASSES = 300
+
+Work = Callable[[Sequence[bytes]], Any]
+
+
+def best_rate(work: Work, data: Sequence[bytes], passes: int = PASSES) -> float:
+    best = float("inf")
+    for _ in range(passes):
+        began = time.perf_counter()
+        work(data)
+        best = min(best, time.perf_counter() - began)
+    return len(data) / best
+
+
+def ours(decode: Callable[[bytes, Reading, Delivery, int], object], **changes: Any) -> Work:
+    reading = Reading("relay:benchmark", 0, changes.pop("score", no_score), **changes)
+    reading.at(time.time_ns() // 1000)
+
+    def work(data: Sequence[bytes]) -> None:
+        delivery = Delivery()
+        for number, piece in enumerate(data):
+            decode(piece, reading, delivery, number)
+        assert not delivery.rejected
+
+    return work
+
+
+def sdk(data: Sequence[bytes]) -> None:
+    """Decode as the SDK's firehose examples do: models of the frame, the CAR, and a model of each record created."""
+    for piece in data:
+        message = parse_subscribe_repos_message(firehose_models.Frame.from_bytes(piece))
+        if isinstance(message, models.ComAtprotoSyncSubscribeRepos.Commit):
+            blocks = CAR.from_bytes(message.blocks).blocks
+            for op in message.ops:
+                if op.action == "create" and op.cid is not None:
+                    models.get_or_create(blocks[op.cid], strict=False)
+
+
+def sdk_frames(data: Sequence[bytes]) -> None:
+    for piece in data:
+        parse_subscribe_repos_message(firehose_models.Frame.from_bytes(piece))
+
+
+def each(parse: Callable[[bytes], object]) -> Work:
+    def work(data: Sequence[bytes]) -> None:
+        for piece in data:
+            parse(piece)
+
+    return work
+
+
+def main() -> None:
+    try:
+        frames, lines = raw_frames(), v1_lines()
+    except pytest.skip.Exception as absent:
+        print(absent)
+        return
+    rows: list[tuple[str, Work, Sequence[bytes], int]] = [
+        ("relay frames → events", ours(decode_frame), frames, PASSES),
+        ("  with the hash of every record checked", ours(decode_frame, check_cids=True), frames, PASSES),
+        ("  with VADER", ours(decode_frame, score=load_scorer()), frames, PASSES // 10),
+        ("  DAG-CBOR of the frame alone (libipld)", each(decode_dag_cbor_multi), frames, PASSES),
+        ("  atproto SDK: frame models alone", sdk_frames, frames, PASSES // 10),
+        ("  atproto SDK: frame, CAR and record models", sdk, frames, PASSES // 10),
+        ("Jetstream v1 lines → events", ours(decode_line), lines, PASSES),
+        ("  with VADER", ours(decode_line, score=load_scorer()), lines, PASSES // 10),
+        ("  JSON alone (orjson)", each(orjson.loads), lines, PASSES),
+    ]
+    table = Table("decoding, one core", "per second", "µs each", title="150 real frames, 152 real lines")
+    for name, work, data, passes in rows:
+        rate = best_rate(work, data, passes)
+        table.add_row(name, f"{rate:,.0f}", f"{1e6 / rate:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
