@@ -9,7 +9,13 @@ from collections.abc import Callable
 
 from consumers.log import LogStats
 
-_LOGGERS = ("conn", "client", "cluster", "producer.sender", "consumer.fetcher", "consumer.group_coordinator")
+_LOGGERS = (
+    "aiokafka",  # where its client.py logs
+    "aiokafka.conn",
+    "aiokafka.cluster",
+    "aiokafka.producer.sender",
+    "aiokafka.consumer.fetcher",
+)
 _SECONDS_BETWEEN = 30.0
 
 
@@ -27,12 +33,12 @@ class Noise(logging.Filter):
     def install(self) -> None:
         """Begin to filter. A filter on a parent would not see the records of its children, so each gets it."""
         for name in _LOGGERS:
-            logging.getLogger(f"aiokafka.{name}").addFilter(self)
+            logging.getLogger(name).addFilter(self)
 
     def remove(self) -> None:
         """Stop filtering."""
         for name in _LOGGERS:
-            logging.getLogger(f"aiokafka.{name}").removeFilter(self)
+            logging.getLogger(name).removeFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a record goes on to the log."""

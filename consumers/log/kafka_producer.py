@@ -115,10 +115,13 @@ class Producer:
         self._producer._message_accumulator.fail_all(KafkaError("abandoned"))  # noqa: SLF001
         if sender is not None:
             sender.cancel()
-        with contextlib.suppress(Exception):  # whatever its parts raise while they are torn down, nothing is owed
-            await asyncio.wait_for(self._producer.stop(), _STOP_SECONDS)
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._producer.client.close(), _STOP_SECONDS)
+        for closing in (self._producer.stop, self._producer.client.close):
+            # A task of its own, so that what its parts raise while they are torn down, cancellation too, ends in it.
+            done, waiting = await asyncio.wait({asyncio.create_task(closing())}, timeout=_STOP_SECONDS)
+            for task in done:
+                _retrieve(task)
+            for task in waiting:
+                task.cancel()
 
 
 def _retrieve(future: asyncio.Future[Any]) -> None:

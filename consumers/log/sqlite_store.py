@@ -43,9 +43,8 @@ def connect(path: str, *, writable: bool, synchronous: str = "full") -> sqlite3.
         # Looked at before anything is set: a file that is not ours is left as it was.
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         marks = [connection.execute(f"PRAGMA {mark}").fetchone()[0] for mark in ("application_id", "user_version")]
-        if (tables or not writable) and marks != [APPLICATION_ID, VERSION]:
-            raise LogError(f"{path} is not a starlingd log of version {VERSION}: give the log another path.")
-        if writable:
+        ours = marks == [APPLICATION_ID, VERSION] or (writable and not tables)
+        if writable and ours:
             connection.execute("PRAGMA page_size = 8192")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -56,6 +55,9 @@ def connect(path: str, *, writable: bool, synchronous: str = "full") -> sqlite3.
     except BaseException:
         connection.close()
         raise
+    if not ours:
+        connection.close()
+        raise LogError(f"{path} is not a starlingd log of version {VERSION}: give the log another path.")
     return connection
 
 
