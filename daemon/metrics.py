@@ -55,6 +55,8 @@ REJECTED = _counter("ingest_rejected", "Operations that could not be read, by re
 REPEATED = _counter("ingest_duplicates", "Operations dropped because the log already held them.", "source")
 DEADLETTERS = _counter("deadletters", "Dead letters written to their topic.", "source")
 DEADLETTERS_DROPPED = _counter("deadletters_dropped", "Rejected operations beyond the bound on dead letters.", "source")
+CURSOR_SAVES = _counter("cursor_saves", "Times the place in the source was saved durably.", "source")
+SOURCE_GAPS = _counter("source_gaps", "Gaps that a source said, by cause, as the bridge wrote them.", "source", "cause")
 GAPS = _counter("gaps", "Stretches of time that no continuous stream covered, by cause.", "cause")
 GAP_SECONDS = _counter("gap_seconds", "Length of those stretches, by cause.", "cause")
 

@@ -1,17 +1,24 @@
 """Which counter of which part is which metric: each function here reads one part's live counters at a scrape."""
 
+import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
+from consumers.bridge import BridgeStats
 from consumers.checkpoints import CheckpointStats
 from consumers.log import LogStats
 from consumers.sources.live import SourceStats
 from consumers.windows.group import Windows
 from consumers.worker import Worker
 from daemon import metrics as m
+from daemon.building import LIVE
 from daemon.collecting import Reading
 from daemon.health import Health
 from daemon.latest import Latest
+
+if TYPE_CHECKING:
+    from daemon.service import Service
 
 MICRO = 1e-6
 
@@ -117,3 +124,39 @@ def of_health(health: Health) -> Iterator[Reading]:
     """Read whether the daemon lives and is ready."""
     yield m.READY, (), not health.unready()
     yield m.STUCK, (), len(health.stuck())
+
+
+def of_bridge(source: str, stats: BridgeStats, *, wall: int | None) -> Iterator[Reading]:
+    """Read what came from a source and what became of it. `wall`: as for the worker."""
+    yield m.FRAMES, (source,), stats.frames
+    yield m.OPERATIONS, (source,), stats.operations
+    yield m.ACCEPTED, (source,), stats.accepted
+    yield m.REPEATED, (source,), stats.duplicates
+    yield m.DEADLETTERS, (source,), stats.deadletters
+    yield m.DEADLETTERS_DROPPED, (source,), stats.overflow
+    yield m.CURSOR_SAVES, (source,), stats.saves
+    for metric, counter in ((m.EVENTS, stats.events), (m.IGNORED, stats.ignored), (m.REJECTED, stats.rejected)):
+        for what, count in counter.items():
+            yield metric, (source, what), count
+    for cause, count in stats.gaps.items():
+        yield m.SOURCE_GAPS, (source, cause), count
+    if wall is not None and stats.t is not None:
+        yield m.SOURCE_LAG, (source,), (wall - stats.t) * MICRO
+
+
+def of_service(service: "Service") -> Iterator[Reading]:
+    """Read every part that this daemon has."""
+    wall = time.time_ns() // 1000 if service.config.source.kind in LIVE else None
+    yield m.BUILD, (version("starlingd"), service.config.engine.device, service.role), 1
+    yield from of_health(service.health)
+    yield from of_log(service.log.stats)
+    for bridge in service.bridges:
+        yield from of_bridge(bridge.source.name, bridge.stats, wall=wall)
+        stats = getattr(bridge.source, "stats", None)
+        if isinstance(stats, SourceStats):
+            yield from of_socket(bridge.source.name, stats)
+    if service.worker:
+        yield from of_worker(service.worker, wall=wall)
+        yield from of_runs(service.latest)
+    if service.worker and service.checkpoints:
+        yield from of_checkpoints(service.checkpoints.stats, service.worker.stats.checkpoint_failures, service.clock())

@@ -1,0 +1,245 @@
+"""The daemon: one composition of source, bridge, log, windows and cycle, run under supervision.
+
+What can refuse to start refuses on entering, in one sentence, before a record is written. After that any part's death
+ends the whole; `stop` ends it in order: the source is left, what it gave is in the log and its cursor saved, the
+windows are checkpointed, the log is closed.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+import orjson
+import structlog
+import torch
+
+from consumers.bridge import Bridge
+from consumers.checkpoints import Checkpoints
+from consumers.log import Log, Topics
+from consumers.snapshot import Snapshot
+from consumers.sources import Source
+from consumers.sources.live import system_clock
+from consumers.worker import Saving, Worker
+from daemon import building
+from daemon.claims import claim
+from daemon.collecting import Instruments
+from daemon.config import SECOND, Config
+from daemon.cycle import Cycle, Plan
+from daemon.errors import ConfigError
+from daemon.health import Health, Watchdog
+from daemon.http import Server, Surface
+from daemon.latest import Latest
+from daemon.publisher import Policy
+from daemon.readiness import require
+from daemon.readings import of_service
+from daemon.status import status
+from daemon.supervision import supervise
+from engine import indicators
+from engine.errors import IndicatorError
+
+Role = Literal["all", "bridge", "attribute"]
+LOOP_BEAT = 0.5
+LOOP_LIMIT = 30.0
+
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Service:
+    """The daemon of a configuration; enter it, then `run` it. What it shows is there from its making on.
+
+    `sources` replaces those of the configuration: a demo brings its own.
+    """
+
+    config: Config
+    role: Role = "all"
+    sources: Sequence[Source] | None = None
+    latest: Latest = field(default_factory=Latest)
+    health: Health = field(default_factory=Health)
+    instruments: Instruments = field(default_factory=Instruments)
+    bridges: list[Bridge] = field(default_factory=list, init=False)
+    worker: Worker | None = field(default=None, init=False)
+    checkpoints: Checkpoints | None = field(default=None, init=False)
+    log: Log = field(init=False)
+    topics: Topics = field(init=False)
+    server: Server = field(init=False)
+    clock: Callable[[], int] = field(init=False)
+    started: float = field(default_factory=time.time, init=False)
+    _read_out: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+
+    async def __aenter__(self) -> Self:
+        """Listen, open the log and build the parts. Raises RefusalError, LogError, SourceError, and what it must."""
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        config = self.config
+        if self.role != "all" and config.log.kind == "sqlite":
+            raise ConfigError(f"--role {self.role} needs a log that processes share: set log.kind to kafka")
+        if self.attributing:
+            self._check_engine()
+        sources = self._sources() if self.bridging else []
+        self.clock = building.clock_of(config)
+        roles = [role for role, mine in (("bridge", self.bridging), ("attribute", self.attributing)) if mine]
+        stack.enter_context(claim(config.state, roles))
+        surface = Surface(self.latest, self.health, self.instruments.registry, lambda: status(self))
+        self.server = await stack.enter_async_context(Server(config.http, surface))
+        self.log = await stack.enter_async_context(building.log_of(config))
+        self.topics, topics = building.topics_of(config)
+        await self.log.ensure(topics)
+        if self.bridging:
+            self.bridges = [
+                Bridge(source, self.log, self.topics, config.log.partitions, config.state, now=system_clock)
+                for source in sources
+            ]
+        if self.attributing:
+            self.worker = await self._worker(stack)
+        self.instruments.readings.add(lambda: of_service(self))
+        require(self)
+        _logger.info(
+            "listening",
+            address=self.server.address,
+            role=self.role,
+            sources=building.names(sources),
+            log=config.log.kind,
+        )
+
+    @property
+    def bridging(self) -> bool:
+        """Whether this daemon reads sources into the log."""
+        return self.role in ("all", "bridge")
+
+    @property
+    def attributing(self) -> bool:
+        """Whether this daemon folds the log and publishes runs."""
+        return self.role in ("all", "attribute")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set or all recorded sources are read out. Raises PartDiedError or DrainError."""
+        dog = Watchdog(self.health)
+        dog.start()
+        parts: dict[str, Callable[[], Awaitable[None]]] = {"event loop": lambda: self._beat(stop)}
+        if self.bridges:
+            parts["bridge"] = lambda: self._read(stop)
+        if self.worker:
+            parts["worker"] = lambda: self._work(stop)
+        try:
+            await supervise(parts, stop, budget=self.config.drain / SECOND)
+        finally:
+            dog.stop()
+        _logger.info("stopped", run=(self.latest.run or {}).get("id"))
+
+    async def _beat(self, stop: asyncio.Event) -> None:
+        """Show that the event loop turns, and end with the parts that end by themselves."""
+        beat = self.health.watch("event loop", min(LOOP_LIMIT, self.config.stuck / SECOND))
+        while not stop.is_set():
+            beat()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOP_BEAT)
+        self.health.forget("event loop")
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        """Read the sources, one after the other, into the log."""
+        for bridge in self.bridges:
+            await bridge.run(stop)
+            if stop.is_set():
+                return
+        _logger.info("read out", sources=[bridge.source.name for bridge in self.bridges])
+        self._read_out.set()
+        if not self.worker:
+            stop.set()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        """Fold the log and publish runs, until `stop`, or until what the recorded sources gave is done."""
+        worker = self.worker
+        assert worker is not None
+        await worker.start()
+        beat = self.health.watch("worker", self.config.stuck / SECOND)
+        while not (stop.is_set() or self._read_out.is_set()):
+            await worker.step()
+            beat()
+        if self._read_out.is_set() and not stop.is_set():
+            await worker.finish()
+        await worker.checkpoint()
+        await worker.close()
+        self.health.forget("worker")
+        stop.set()
+
+    def _sources(self) -> Sequence[Source]:
+        return building.sources_of(self.config) if self.sources is None else self.sources
+
+    def _check_engine(self) -> None:
+        """Refuse now what the first run could not do."""
+        if self.config.engine.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("engine.device is cuda, and there is no GPU that torch can use; choose auto or cpu")
+        for name in self.config.engine.indicators:
+            try:
+                indicators.get(name)
+            except IndicatorError as error:
+                raise ConfigError(f"engine.indicators: {error}") from error
+
+    async def _worker(self, stack: AsyncExitStack) -> Worker:
+        config, engine, shape = self.config, self.config.engine, building.shape_of(self.config)
+        plan = Plan(
+            indicators=tuple(engine.indicators),
+            method=engine.method,
+            whales=engine.whales,
+            tiers=engine.tiers,
+            panels=engine.panels,
+            seed=engine.seed,
+            policy=Policy.parse(config.publish.policy),
+            device=engine.device,
+        )
+        cycle = Cycle(
+            self.log,
+            self.topics,
+            plan,
+            latest=self.latest,
+            settings=building.settings_of(config),
+            now=time.time if config.source.kind in building.LIVE else None,
+        )
+        stack.callback(cycle.close)
+        fingerprint = {**shape.fingerprint(), "partitions": config.log.partitions}
+        self.checkpoints = Checkpoints(config.checkpoint_dir, fingerprint)
+        saving = Saving(
+            self.checkpoints,
+            every=config.checkpoints.every,
+            dump=lambda: {"cycle": cycle.dump()},
+            load=lambda blobs: cycle.load(blobs["cycle"]),
+        )
+
+        async def closed(snapshot: Snapshot) -> None:
+            await cycle(snapshot)
+            assert self.latest.run is not None
+            self.instruments.ran(self.latest.run)
+
+        return Worker(
+            self.log,
+            self.topics.events,
+            shape,
+            range(config.log.partitions),
+            closed,
+            now=self.clock,
+            saving=saving,
+            closed_before=await newest_end(self.log, self.topics.runs),
+        )
+
+
+async def newest_end(log: Log, topic: str) -> int:
+    """Return the end, µs, of the newest window whose run record is in the log; 0 where there is none."""
+    begins, ends = await log.begin_offsets(topic), await log.end_offsets(topic)
+    reader = await log.reader(topic, {part: max(begins[part], end - 1) for part, end in ends.items()})
+    try:
+        chunks = await reader.poll(wait=1.0) if any(ends[part] > begins[part] for part in ends) else []
+    finally:
+        await reader.close()
+    return max((orjson.loads(value)["end"] for chunk in chunks for value in chunk.values if value), default=0)
