@@ -77,12 +77,17 @@ class Attributions:
 
 def rank(phi: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
     """Return the rows of the `limit` greatest |φ|, greatest first, ties by row."""
+    rows = np.sort(greatest(phi, limit))
+    return rows[np.argsort(-np.abs(phi[rows]), kind="stable")]
+
+
+def greatest(phi: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
+    """Return the rows of the `limit` greatest |φ| in no order; of ties for the last place, the first by row."""
     size = np.abs(phi)
-    if 0 < limit < size.size:
-        # Every row that ties with the last place must compete, or the partition's order would decide.
-        threshold = np.partition(size, size.size - limit)[size.size - limit]
-        rows = np.flatnonzero(size >= threshold)
-    else:
-        rows = np.arange(size.size)
-    order = np.lexsort((rows, -size[rows]))
-    return rows[order][: max(0, limit)].astype(np.int64)
+    if limit >= size.size:
+        return np.arange(size.size)
+    if limit <= 0:
+        return np.arange(0)
+    threshold = np.partition(size, size.size - limit)[size.size - limit]
+    above = np.flatnonzero(size > threshold)
+    return np.concatenate((above, np.flatnonzero(size == threshold)[: limit - above.size]))

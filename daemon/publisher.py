@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.log import Entry, Log
-from daemon.attributions import Attributions, rank
+from daemon.attributions import Attributions, greatest
 from daemon.encoding import chunks, entries, tombstones
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Policy:
         chosen = np.zeros(size, dtype=bool)
         for phi in table.phi.values():
             count = int(self.amount) if self.kind == "top" else carriers(phi, self.amount)
-            chosen[rank(phi, count)] = True
+            chosen[greatest(phi, count)] = True
         return np.flatnonzero(chosen)
 
 
