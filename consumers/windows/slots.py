@@ -43,7 +43,7 @@ class Slots:
     def _grow(self, capacity: int) -> None:
         """Make room for `capacity` slots."""
         names = np.full(capacity, None, object)
-        names[: self.used] = self.names[: self.used]
+        names[: len(self.names)] = self.names
         ordered = np.zeros(capacity, np.bool_)
         ordered[: len(self._ordered)] = self._ordered
         self.names, self._ordered = names, ordered
