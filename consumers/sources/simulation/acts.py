@@ -10,7 +10,7 @@ from consumers.sources.simulation.identifiers import Integers
 from consumers.sources.simulation.population import Population
 from consumers.sources.simulation.posts import Posts
 
-STREAM_ACTS, STREAM_TARGETS, STREAM_NEWCOMERS, STREAM_PLANTS = range(4)
+STREAM_ACTS, STREAM_TARGETS, STREAM_NEWCOMERS, STREAM_UNDOS = range(4)
 """What random numbers are drawn for: each purpose has its own stream in each chunk."""
 
 _PAST = 1 << 40
@@ -76,6 +76,7 @@ def acts_of(grid: Grid, number: int, population: Population, expected: float) ->
     author = actor[written]
     pareto = (1.0 - generator.random(len(written))) ** (-1.0 / (cal.LIKES_TAIL - 1.0))
     seen = generator.random(len(written)) >= cal.UNSEEN
-    weight = seen * np.minimum(pareto * population.popularity(author), cal.GREATEST_WEIGHT)
+    weight = np.minimum(pareto * population.popularity(author), cal.GREATEST_WEIGHT)
+    weight[~seen] = 0.0
     posts = Posts(author, moment[written], kind[written] == cal.REPLY, weight)
     return Acts(kind, actor, moment, undone_in, posts)

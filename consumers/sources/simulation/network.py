@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
 from consumers.sources.simulation import calibration as cal
-from consumers.sources.simulation.acts import Acts, Grid, acts_of
+from consumers.sources.simulation.acts import STREAM_UNDOS, Acts, Grid, acts_of
 from consumers.sources.simulation.identifiers import Integers
 from consumers.sources.simulation.lines import Writer
 from consumers.sources.simulation.newcomers import arrivals, departures
@@ -66,27 +67,24 @@ class Network:
 
     def chunks(self, after: int | None) -> Iterator[Chunk]:
         """Yield the lines whose moment is greater than `after` (None: all from the start), without end."""
+        writer = Writer(self.shape.seed)
+        for rows in self.rows(after):
+            yield Chunk(rows.moment, writer.lines(rows))
+
+    def rows(self, after: int | None) -> Iterator[Rows]:
+        """Yield what the lines say, chunk by chunk."""
         first = 0 if after is None else max(self.grid.number(after + 1), 0)
         depth = max(cal.HORIZON_S * 1_000_000 // self.grid.chunk, cal.UNDO_CHUNKS)
         horizon = Horizon(depth, self.grid.chunk / 1_000_000)
         recent: dict[int, Acts] = {}
-        for number in range(first - depth, first):
+        for number in count(first - depth):
             acts = self._acts(number)
+            if number >= first:
+                rows = self._rows(number, acts, recent, horizon)
+                yield rows if number > first or after is None else rows.take(rows.moment > after)
             horizon.append(number, acts.posts)
             recent[number] = acts
             recent.pop(number - cal.UNDO_CHUNKS, None)
-        writer = Writer(self.shape.seed)
-        number = first
-        while True:
-            acts = self._acts(number)
-            rows = self._rows(number, acts, recent, horizon)
-            if number == first and after is not None:
-                rows = rows.take(rows.moment > after)
-            yield Chunk(rows.moment, writer.lines(rows))
-            horizon.append(number, acts.posts)
-            recent[number] = acts
-            recent.pop(number - cal.UNDO_CHUNKS, None)
-            number += 1
 
     def _rows(self, number: int, acts: Acts, recent: dict[int, Acts], horizon: Horizon) -> Rows:
         targets = Targets(self.grid, number, self.population, horizon)
@@ -105,7 +103,7 @@ class Network:
         kind = np.concatenate([acts.kind[where] for acts, where in due])
         actor = np.concatenate([acts.actor[where] for acts, where in due])
         moment = np.concatenate([acts.moment[where] for acts, where in due])
-        generator = self.grid.generator(9, number)
+        generator = self.grid.generator(STREAM_UNDOS, number)
         moments = self.grid.moments(number, cal.SLOT_UNDOS, len(kind), generator)
         rows = Rows.blank(np.full(len(kind), cal.DELETE, dtype=np.int8), actor, moments)
         rows.target[:], rows.target_moment[:] = kind, moment

@@ -24,7 +24,7 @@ _STREAM = 77
 _MINUTE_US = 60_000_000
 _MOST_ROWS = 400_000
 _QUOTES_IN_CASCADE = 0.2
-_REPLIES_TO_CAMP = 0.25
+_REPLIES_TO_CAMP = 0.15
 _CAMP_REPLIES_EACH = 6
 
 
@@ -63,7 +63,7 @@ def default_plant(phenomenon: Phenomenon, accounts: int, duration: float) -> Pla
     if phenomenon == "cascade":
         return Plant(phenomenon, duration * 0.55, duration * 0.4, min(5, 1 + accounts // 500), 0.15)
     if phenomenon == "polarization":
-        return Plant(phenomenon, duration * 0.5, duration * 0.45, int(np.clip(accounts // 2_000, 12, 500)), 0.15)
+        return Plant(phenomenon, duration * 0.5, duration * 0.45, int(np.clip(accounts // 2_000, 12, 500)), 0.3)
     return Plant(phenomenon, duration * 0.8, min(60.0, duration * 0.02), int(np.clip(accounts // 1_000, 20, 500)), 1.5)
 
 

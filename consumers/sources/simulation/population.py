@@ -35,4 +35,4 @@ class Population:
 
     def leaning(self, accounts: Integers) -> NDArray[np.float64]:
         """Return the mean mood of an account's posts in [-1, 1]; most are near zero, more above than below."""
-        return 1.6 * (unit(accounts, self.seed * 16 + _LEANING) - 0.45) ** 3 * 4.0
+        return 3.0 * (unit(accounts, self.seed * 16 + _LEANING) - 0.45) ** 3

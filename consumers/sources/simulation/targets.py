@@ -11,7 +11,7 @@ from consumers.sources.simulation.posts import Horizon, Picks
 from consumers.sources.simulation.rows import Rows
 
 _MOODS_STEPS = 4
-_MOOD_NOISE = 1.1
+_MOOD_NOISE = 0.8
 _OLDEST_S = 90 * 86_400
 _STRANGERS_AMONG_FOLLOWED = 0.3
 
