@@ -82,8 +82,8 @@ class JetstreamV1Source(LiveSource):
     def _cursor(self) -> int | None:
         return self._newest
 
-    def _begin(self, cursor: int | None) -> None:
-        self._newest = cursor
+    def _begin(self, cursor: int | None, since: int | None) -> None:
+        self._newest = since if cursor is None else cursor
         self._first = False
         self._skip = 0
 
@@ -140,15 +140,20 @@ class JetstreamV2Source(SequencedSource):
         self,
         host: str,
         *,
+        overlap: float = 5.0,
         dictionary: bytes | None = None,
         score: Scorer | None = None,
         options: SocketOptions | None = None,
         now: Callable[[], int] = system_clock,
         random: Random | None = None,
     ) -> None:
-        """`dictionary` is the host's zstd dictionary; frames are asked for compressed as long as the host knows it."""
+        """`overlap`, seconds, is read again where a time stands for the cursor.
+
+        `dictionary` is the host's zstd dictionary; frames are asked for compressed as long as the host knows it.
+        """
         super().__init__("jetstream2", host, score=score, options=options, now=now, random=random)
         self._inflate = Inflate(dictionary, self._options.max_frame_bytes)
+        self._overlap = round(overlap * 1_000_000)
         self._dictionary_id = self._inflate.dictionary_id
         self._too_old = False
 
@@ -161,8 +166,8 @@ class JetstreamV2Source(SequencedSource):
         if self._dictionary_id is not None:
             query.append(("zstdDictionary", str(self._dictionary_id)))
         wire = self._continuity.wire
-        if self._too_old:
-            query.append(("cursor", str(max(OLDEST, self._continuity.t))))
+        if self._too_old or (self._continuity.cursor is None and self._continuity.t):
+            query.append(("cursor", str(max(OLDEST, self._continuity.t - self._overlap))))
         elif wire is not None:
             query.append(("cursor", str(wire + self._skip)))
         return f"{self._url}/xrpc/{jetstream2.METHOD}?{urlencode(query)}"

@@ -77,9 +77,14 @@ class LiveSource(ABC):
         """The source id, `protocol:host`."""
         return self._reading.src
 
-    async def deliveries(self, cursor: int | None) -> AsyncIterator[Delivery]:
-        """Yield deliveries from after `cursor`, or from now on."""
-        self._begin(cursor)
+    @property
+    def starts_at_times(self) -> bool:
+        """Whether the host can be asked for what came since a time: places on one host say nothing to another."""
+        return True
+
+    async def deliveries(self, cursor: int | None, *, since: int | None = None) -> AsyncIterator[Delivery]:
+        """Yield deliveries from after `cursor`, or the time `since`, µs, where the host knows times, or from now on."""
+        self._begin(cursor, since)
         async with Socket(self._address, self._options, self.stats, self._random) as socket:
             while True:
                 delivery = Delivery()
@@ -129,8 +134,8 @@ class LiveSource(ABC):
         """Where to resume."""
 
     @abstractmethod
-    def _begin(self, cursor: int | None) -> None:
-        """Start from a cursor."""
+    def _begin(self, cursor: int | None, since: int | None) -> None:
+        """Start from a cursor, or else from a time."""
 
     @abstractmethod
     def _address(self) -> str:
@@ -162,8 +167,10 @@ class SequencedSource(LiveSource):
 
     _continuity: Continuity
 
-    def _begin(self, cursor: int | None) -> None:
+    def _begin(self, cursor: int | None, since: int | None) -> None:
         self._continuity = Continuity(dense=self._dense, cursor=cursor)
+        if cursor is None and since is not None and self.starts_at_times:
+            self._continuity.t = since
         self._skip = 0
 
     @property

@@ -34,6 +34,11 @@ class RelaySource(SequencedSource):
         self._is_dense = dense
 
     @property
+    def starts_at_times(self) -> bool:
+        """A relay's cursor is a seq of its own and nothing else."""
+        return False
+
+    @property
     def _dense(self) -> bool:
         return self._is_dense
 
