@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,20 +179,19 @@ class Show:
 
     def close(self, svg: Path | None) -> None:
         """Say what was seen, and draw the picture that was asked for."""
-        say = self.console.print
+        say = partial(self.console.print, highlight=False, soft_wrap=True, markup=False)
         seconds = time.monotonic() - self.began
         say(
             f"{self.count} runs in {seconds:.0f} s: {self.events:,} events folded, {self.records:,} attributions "
-            f"published, Σφ off by {self.worst:.1g} at worst.",
-            highlight=False,
+            f"published, Σφ off by {self.worst:.1g} at worst."
         )
         if self.runs:
             for line in self.hunt.lines(self.runs[-1]):
-                say(f"  {line}", highlight=False)
+                say(f"  {line}")
             for measures in self.runs[-1].indicators.values():
                 shown = measures.get("neutral")
                 if shown and shown.scale_gap.sentence:
-                    say(f"  {shown.scale_gap.sentence}", highlight=False)
+                    say(f"  {shown.scale_gap.sentence}")
         if svg is not None and self.best is not None:
             with written(svg) as stream:
                 stream.write(picture(self.best[1].render(), "starlingd demo").encode())
@@ -210,12 +210,7 @@ class Show:
     def _board(self) -> Board:
         notes = [f"{self.rate:,.0f} events/s folded, {self.events:,} in all   page {self.address}   Ctrl-C ends"]
         if self.runs:
-            now = self.runs[-1].end
-            notes += [
-                line
-                for plant, line in zip(self.hunt.planted, self.hunt.lines(self.runs[-1]), strict=True)
-                if plant.start < now
-            ][-3:]
+            notes += self.hunt.lines(self.runs[-1])[-3:]
         title = f"starlingd demo: {self.scale.accounts:,} simulated accounts at {self.scale.speed:g} times real time"
         return Board(title, list(self.runs), self.indicator, notes, self.hunt.marks)
 

@@ -44,13 +44,14 @@ class Hunt:
             self.best[plant] = max(self.best.get(plant, 0), found)
 
     def lines(self, record: RunRecord) -> list[str]:
-        """Say of each phenomenon whether it has begun and how many culprits were found at best."""
-        return [self._line(plant, record.end) for plant in self.planted]
+        """Say of each phenomenon that has begun how many of its culprits were found at best."""
+        return [self._line(plant, record.end) for plant in self.planted if plant.start < record.end]
 
     def _line(self, plant: Planted, now: int) -> str:
         count = len(plant.names)
-        if now <= plant.start:
-            return f"{plant.phenomenon}: planted, begins later"
         state = "under way" if now < plant.end else "over"
         found = self.best.get(plant, 0)
-        return f"{plant.phenomenon}: {state}, {found} of {count} culprits among the top {count} of {plant.indicator}"
+        return (
+            f"planted {plant.phenomenon}, {state}: {found} of {count} culprits among the top {count} "
+            f"of {plant.indicator}"
+        )

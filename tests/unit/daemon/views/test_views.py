@@ -64,7 +64,7 @@ def test_a_hunt_counts_culprits_among_as_many_carriers_and_keeps_the_best() -> N
     hunt, latest = Hunt([plant]), Latest()
     first = results([finding("polarization", "neutral")])
     assert hunt.lines(record(finding("polarization", "neutral")))[0].endswith(
-        "over, 0 of 2 culprits among the top 2 of polarization"
+        "over: 0 of 2 culprits among the top 2 of polarization"
     )
     latest.swap(first)
     hunt.look(latest)
