@@ -81,7 +81,7 @@ class Bridge:
         self.stats = BridgeStats()
         self._log, self._topics, self._partitions = log, topics, partitions
         self._file = CursorFile(directory, source.name) if directory else None
-        self._memory = memory or Memory(HORIZON)
+        self._memory = Memory(HORIZON) if memory is None else memory
         self._letters = Letters(source.name, limits or Limits(), now)
         self._now = now
         self._trail: list[tuple[int, Offsets]] = []
