@@ -19,6 +19,7 @@ from rich.live import Live
 
 from daemon.commands.run import read_duration
 from daemon.demonstration import Scale, configuration, network, planted
+from daemon.errors import OutputError
 from daemon.logging import configure
 from daemon.outputs import check_writable, written
 from daemon.records import RunRecord
@@ -133,7 +134,7 @@ class Show:
     worst: float = 0.0
     rate: float = 0.0
     indicator: str | None = None
-    best: tuple[int, Board] | None = None
+    best: tuple[tuple[bool, int], Board] | None = None
     began: float = field(default_factory=time.monotonic)
     address: str = ""
 
@@ -192,7 +193,11 @@ class Show:
                 shown = measures.get("neutral")
                 if shown and shown.scale_gap.sentence:
                     say(f"  {shown.scale_gap.sentence}")
-        if svg is not None and self.best is not None:
+        if svg is not None:
+            if self.best is None:
+                raise OutputError(
+                    f"{svg} is not written: the demo ended before its first run; give it longer with --for"
+                )
             with written(svg) as stream:
                 stream.write(picture(self.best[1].render(), "starlingd demo").encode())
 
@@ -215,14 +220,15 @@ class Show:
         return Board(title, list(self.runs), self.indicator, notes, self.hunt.marks)
 
     def _keep(self) -> None:
-        """Keep the board for the picture if it shows as many culprits as any before."""
+        """Keep the board for the picture if it shows the change, and as many culprits, as any before."""
         shown = self._best_indicator()
         measures = self.runs[-1].indicators.get(shown or "", {})
         marked = sum(row.agent in self.hunt.marks for found in measures.values() for row in found.top)
-        if len(measures) > 1 and (self.best is None or marked >= self.best[0]):
+        merit = (len(measures) > 1, marked)
+        if self.best is None or merit >= self.best[0]:
             board = self._board()
             board.indicator = shown
-            self.best = (marked, board)
+            self.best = (merit, board)
 
     def _best_indicator(self) -> str | None:
         """Return the indicator whose top agents hold most culprits."""
