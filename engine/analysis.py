@@ -1,19 +1,23 @@
 """One run: every indicator against every baseline, with all that follows from phi. One that fails leaves the rest."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from engine.attribution import attribute
-from engine.concentration import concentration, strata
-from engine.decomposition import parts
-from engine.errors import EngineError, IndicatorError, StateError
+from engine.attribution import Solution, Terms, same_agents, solve
+from engine.concentration import concentration, from_sums
+from engine.contributions import Game, game
+from engine.decomposition import ColumnTotals, parts
+from engine.errors import IndicatorError, StateError
 from engine.indicators import Indicator, get
-from engine.panels import choose, compare
+from engine.panels import Members, choose, panels
 from engine.panic import PanicMemory, remembered
+from engine.ranking import Strata, strata
 from engine.results import Finding, Method
 from engine.state import State
+from engine.sweep import sweeper
 
 
 def analyse(
@@ -33,19 +37,35 @@ def analyse(
 
     `preceding` holds the same agents in the same order, or is None until that window is covered: no change then.
     `visibility` [N] is followers where known; None takes interactions received. `memory` holds, by indicator, what
-    earlier runs left, in the order of `current`'s agents; a run replaces its entries when all went well. Panels of an
-    indicator with memory are held against this run's change, not against the volatility.
+    earlier runs left, in the order of `current`'s agents; a run replaces its entries when all went well. Panels are
+    by Aumann and Shapley whatever the method; those of an indicator with memory are held against this run's change.
 
     Raises:
-        StateError: when the states or the visibility do not hold the same agents.
+        StateError: when the states, the visibility or the memory do not hold the same agents.
     """
-    seen = current.received if visibility is None else visibility.to(current.device)
-    _check(current, preceding, seen)
-    ranking = strata(seen, tier_bounds)
-    tier = ranking.tiers
-    panels = list(choose(seen, panel_sizes, seed))
+    same_agents(current, preceding)
+    seen = _visibility(current, visibility)
     memory = {} if memory is None else memory
-    findings = []
+    findings, games = _games(indicators, current, preceding)
+    with sweeper(current, preceding) as sweep:
+        ranking = strata(seen, tier_bounds)
+        members = choose(current, preceding, seen, ranking.tiers, sizes=panel_sizes, seed=seed)
+        terms = Terms(method=method, whales=whales, gap=True, ranking=ranking)
+        solutions = solve(list(games.values()), sweep, terms)
+        columns = ColumnTotals(current, preceding)
+        for index, solution in zip(games, solutions, strict=True):
+            findings[index] = _finding(
+                findings[index], solution=solution, columns=columns, members=members, ranking=ranking, memory=memory
+            )
+    return findings
+
+
+def _games(
+    indicators: Sequence[str | Indicator], current: State, preceding: State | None
+) -> tuple[list[Finding], dict[int, Game]]:
+    """Set up every finding there will be, and the game of each that has not failed yet, by its place."""
+    findings: list[Finding] = []
+    games: dict[int, Game] = {}
     for named in indicators:
         name = named if isinstance(named, str) else named.name
         try:
@@ -56,40 +76,59 @@ def analyse(
         for kind in indicator.baselines:
             if kind == "preceding" and preceding is None:
                 continue
-            before = preceding if kind == "preceding" else None
+            findings.append(Finding(name, kind))
             try:
-                found = attribute(indicator, current, before, method=method, whales=whales, gap=True)
-                finding = Finding(name, kind, rescalable=len(found.weights) == 1)
-                finding.parts = parts(indicator, found, current, before)
-                for members in panels:
-                    inside = attribute(
-                        indicator,
-                        current.pick(members.agents),
-                        None if before is None else before.pick(members.agents),
-                        method=method,
-                        whales=whales,
-                    )
-                    finding.panels.append(compare(members, inside.phi, found.phi[members.agents], tier[members.agents]))
-                if indicator.memory is not None:
-                    before_memory = memory.get(name, PanicMemory.empty(current.n, current.device))
-                    found, memory[name] = remembered(found, before_memory, indicator.memory)
-                finding.attribution = found
-                finding.concentration = concentration(found.phi, ranking)
-            except EngineError as error:
-                finding = Finding(name, kind, failure=str(error))
-            findings.append(finding)
-    return findings
+                games[len(findings) - 1] = game(indicator, kind, current.device)
+            except IndicatorError as error:
+                findings[-1].failure = str(error)
+    return findings, games
 
 
-def _check(current: State, preceding: State | None, visibility: Tensor) -> None:
-    if preceding is not None and (preceding.n, preceding.device) != (current.n, current.device):
-        raise StateError(
-            f"the preceding window holds {preceding.n} agents on {preceding.device} and the current {current.n} on "
-            f"{current.device}; give the same agents in the same order",
-        )
+def _finding(
+    finding: Finding,
+    *,
+    solution: Solution | IndicatorError,
+    columns: ColumnTotals,
+    members: Sequence[Members],
+    ranking: Strata,
+    memory: dict[str, PanicMemory],
+) -> Finding:
+    """Fill in what follows from phi, or why there is none."""
+    if isinstance(solution, IndicatorError):
+        return replace(finding, failure=str(solution))
+    played, answer, shares = solution.game, solution.answer, solution.shares
+    try:
+        seen = panels(played, members, answer.phi)
+    except IndicatorError as error:
+        return replace(finding, failure=str(error))
+    rho = played.indicator.memory
+    if rho is None:
+        assert shares.mass is not None
+        carried = from_sums(shares.mass, ranking, signed=answer.sum_phi, square=shares.square)
+        kept = answer
+    else:
+        name = played.indicator.name
+        kept, fresh = remembered(answer, memory.get(name) or PanicMemory.empty(len(answer.phi), answer.phi.device), rho)
+        if kept.ok:
+            memory[name] = fresh
+        carried = concentration(kept.phi, ranking)
+    return replace(
+        finding,
+        attribution=kept,
+        concentration=carried,
+        panels=seen,
+        parts=parts(played.indicator, answer, columns),
+        rescalable=played.moments == 1,
+    )
+
+
+def _visibility(current: State, visibility: Tensor | None) -> Tensor:
+    if visibility is None:
+        return current.received
     if visibility.shape != (current.n,):
-        raise StateError(
-            f"visibility has the shape {list(visibility.shape)} and there are {current.n} agents; give one each"
-        )
+        raise StateError(f"the visibility has the shape {list(visibility.shape)} for {current.n} agents; give one each")
     if visibility.is_floating_point() and not bool(torch.isfinite(visibility).all()):
-        raise StateError("visibility is not finite for every agent; give 0 where it is not known")
+        raise StateError("the visibility is not finite for every agent; give 0 where it is not known")
+    if visibility.numel() and float(visibility.min()) < 0:
+        raise StateError("the visibility is negative for some agent; give 0 where it is not known")
+    return visibility.to(current.device)

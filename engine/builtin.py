@@ -13,10 +13,10 @@ _SPREAD = ("reposts_in", "quotes_in")
 
 def _opinion(x: State) -> Rows:
     scored = x["scored"]
-    mean_valence = x["valence"] / (scored.clamp(min=1.0) * VALENCE_SCALE)
-    weight = (x.received + 1.0) * scored.clamp(max=1.0)
+    weight = (x.received + 1.0).mul_(scored.clamp(max=1.0))
+    mean_valence = (x["valence"] / scored.clamp(min=1.0)).mul_(1 / VALENCE_SCALE)
     first = weight * mean_valence
-    return weight, first, first * mean_valence
+    return weight, first, mean_valence.mul_(first)
 
 
 def _weighted_variance(m: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def _log_ratio(m: Tensor) -> Tensor:
 
 
 def _even_phases(x: State) -> Rows:
-    return (x.phases.sum(0) / len(PHASES),) * len(PHASES)
+    return (x.total(*PHASES) / len(PHASES),) * len(PHASES)
 
 
 POLARIZATION = Indicator(

@@ -1,7 +1,7 @@
 """What agents contribute, chunk by chunk: an indicator's rows checked, and the game they make against a baseline.
 
-A row is float64 [n] or None where it is zero throughout. Whatever a user's function gives is held to its shape here,
-and an agent that is not active contributes nothing whatever the function says.
+A row is float64 or integers [n], or None where it is zero throughout. Whatever a user's function gives is held to its
+shape here, and an agent that is not active contributes nothing whatever the function says.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,11 @@ from engine.errors import IndicatorError
 from engine.indicators import Everyone, Indicator, Rows, _Same
 from engine.results import Baseline
 from engine.state import State
+from engine.sweep import Chunk
 
 Row = Tensor | None
+
+_EXACT = (torch.float64, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +42,13 @@ class Game:
         given = guarded(self.indicator, "g", lambda: _listed(self.indicator.g(x)))
         return self._rows("g", given, x)
 
-    def base(self, x: State, own: Sequence[Row], before: State | None) -> list[Row]:
-        """The K rows of the baseline; a row that is the same object as in `own` does not differ from it."""
-        if before is not None:
-            return self.own(before)
+    def neutral(self, x: State, own: Sequence[Row]) -> list[Row]:
+        """The K rows of the neutral baseline; a row that is the same object as in `own` does not differ from it."""
         if self.everyone is not None:
-            return [None if float(level) == 0 else x.active * level for level in self.everyone]
+            return [None if level == 0 else x.active * level for level in self.everyone.tolist()]
         neutral = self.indicator.neutral
-        if neutral is None or isinstance(neutral, Everyone):
-            raise IndicatorError(f"{self.indicator.name!r} has no neutral baseline; give a preceding state")
+        assert neutral is not None
+        assert not isinstance(neutral, Everyone)
         given = guarded(self.indicator, "the neutral baseline", lambda: _listed(neutral(x)))
         return self._rows("the neutral baseline", given, x, own)
 
@@ -76,8 +77,34 @@ class Game:
                 f"{what} of {self.indicator.name!r} gives a row of {kind} for {x.n} agents; "
                 "each row is one number per agent",
             )
-        row = row.to(torch.float64)
-        return row * x.active if self.masked else row
+        if self.masked:
+            return row * x.active
+        return row if row.dtype in _EXACT else row.to(torch.float64)
+
+
+class RowsAt:
+    """The rows over one chunk, each function called once for all games that want it."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+        self._own: dict[tuple[int, str], list[Row]] = {}
+
+    def own(self, game: Game) -> list[Row]:
+        """The K rows of g now."""
+        return self._once(game, "now", self.chunk.now)
+
+    def base(self, game: Game) -> list[Row]:
+        """The K rows of the baseline."""
+        if game.baseline == "neutral":
+            return game.neutral(self.chunk.now, self.own(game))
+        assert self.chunk.before is not None
+        return self._once(game, "before", self.chunk.before)
+
+    def _once(self, game: Game, when: str, x: State) -> list[Row]:
+        key = id(game.indicator), when
+        if key not in self._own:
+            self._own[key] = game.own(x)
+        return self._own[key]
 
 
 def game(indicator: Indicator, baseline: Baseline, device: torch.device) -> Game:
@@ -97,18 +124,14 @@ def game(indicator: Indicator, baseline: Baseline, device: torch.device) -> Game
         raise IndicatorError(f"g of {indicator.name!r} gives {moments} rows and {len(indicator.moments)} are named")
     plain = Game(indicator, baseline, moments, masked=False)
     own = plain.own(silent)
-    rows = [*own, *plain.base(silent, own, None)] if _is_plain(indicator, baseline) else own
+    rows = own if baseline == "preceding" or needs_mean(plain) else [*own, *plain.neutral(silent, own)]
     masked = any(row is not None and bool((row != 0).any()) for row in rows)
     return Game(indicator, baseline, moments, masked=masked)
 
 
-def needs_mean(indicator: Indicator, baseline: Baseline) -> bool:
+def needs_mean(game: Game) -> bool:
     """Whether the baseline depends on the mean of g over active agents."""
-    return baseline == "neutral" and isinstance(indicator.neutral, Everyone)
-
-
-def _is_plain(indicator: Indicator, baseline: Baseline) -> bool:
-    return baseline == "neutral" and not isinstance(indicator.neutral, Everyone)
+    return game.baseline == "neutral" and isinstance(game.indicator.neutral, Everyone)
 
 
 def with_mean(plain: Game, mean: Tensor) -> Game:
@@ -132,9 +155,40 @@ def differences(own: Sequence[Row], base: Sequence[Row]) -> list[Row]:
 def _difference(mine: Row, other: Row) -> Row:
     if mine is other:
         return None
-    if other is None:
-        return mine
-    return -other if mine is None else mine - other
+    if mine is None:
+        return None if other is None else -_float(other)
+    return _float(mine) if other is None else _float(mine) - other
+
+
+def _float(row: Tensor) -> Tensor:
+    return row.to(torch.float64)
+
+
+def stacked(rows: Sequence[Row], x: State) -> Tensor:
+    """Rows as one matrix [K, n]."""
+    matrix = x.buffer("stacked", len(rows))
+    for place, row in zip(matrix, rows, strict=True):
+        if row is None:
+            place.zero_()
+        else:
+            place.copy_(row)
+    return matrix
+
+
+def combined(weights: Tensor, own: Sequence[Row], base: Sequence[Row], x: State) -> Tensor:
+    """Σₖ λₖ (own − base) with each distinct row read once, float64 [n]."""
+    factors: dict[int, tuple[Tensor, float]] = {}
+    for weight, mine, other in zip(weights.tolist(), own, base, strict=True):
+        if mine is other:
+            continue
+        for row, sign in ((mine, weight), (other, -weight)):
+            if row is not None:
+                factors[id(row)] = (row, factors.get(id(row), (row, 0.0))[1] + sign)
+    phi: Tensor | None = None
+    for row, factor in factors.values():
+        exact = row if row.is_floating_point() else x.buffer("exact", 1)[0].copy_(row)
+        phi = exact * factor if phi is None else phi.add_(exact, alpha=factor)
+    return phi if phi is not None else torch.zeros(x.n, dtype=torch.float64, device=x.device)
 
 
 def _listed(rows: Rows) -> list[object]:

@@ -12,23 +12,42 @@ from engine.results import Attribution
 from engine.state import State
 
 
-def parts(indicator: Indicator, found: Attribution, current: State, preceding: State | None) -> dict[str, float]:
+class ColumnTotals:
+    """Exact sums of columns over all agents, each read once."""
+
+    def __init__(self, current: State, preceding: State | None) -> None:
+        self._states = current, preceding
+        self._known: dict[tuple[int, str], int] = {}
+
+    def now(self, column: str) -> int:
+        """Σ of a column in the current window."""
+        return self._total(0, column)
+
+    def rise(self, column: str) -> int:
+        """How much Σ of a column rose from the preceding window."""
+        return self._total(0, column) - self._total(1, column)
+
+    def _total(self, which: int, column: str) -> int:
+        state = self._states[which]
+        assert state is not None
+        if (which, column) not in self._known:
+            self._known[which, column] = int(state.columns[INDEX[column]].sum(dtype=torch.int64))
+        return self._known[which, column]
+
+
+def parts(indicator: Indicator, found: Attribution, columns: ColumnTotals) -> dict[str, float]:
     """Split the rise, by name of column or moment; a moment that the baseline does not change is left out."""
     split: dict[str, float] = {}
     names = indicator.moments or tuple(f"moment_{index}" for index in range(len(found.weights)))
     for name, weight, start, end in zip(names, found.weights, found.start, found.end, strict=True):
-        columns = indicator.linear.get(name, ())
-        if preceding is not None and columns:
-            for column in columns:
-                rise = _total(current, column) - _total(preceding, column)
-                split[column] = split.get(column, 0.0) + weight * rise
-        elif preceding is None and start == 0 and columns:
-            for column in columns:
-                split[column] = split.get(column, 0.0) + weight * _total(current, column)
+        summed = indicator.linear.get(name, ())
+        if len(summed) > 1 and found.baseline == "preceding":
+            for column in summed:
+                split[column] = split.get(column, 0.0) + weight * columns.rise(column)
+        elif len(summed) > 1 and start == 0:
+            for column in summed:
+                split[column] = split.get(column, 0.0) + weight * columns.now(column)
         elif start != end:
-            split[name] = split.get(name, 0.0) + weight * (end - start)
+            label = summed[0] if len(summed) == 1 else name
+            split[label] = split.get(label, 0.0) + weight * (end - start)
     return split
-
-
-def _total(state: State, column: str) -> int:
-    return int(state.columns[INDEX[column]].sum(dtype=torch.int64))

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.contributions import Row
+from engine.contributions import Row, stacked
 from engine.derivatives import corrected, values
 from engine.indicators import Indicator
 from engine.quadrature import TOLERANCE, integrate
 from engine.state import State
-from engine.totals import Totals, stacked
+from engine.totals import Totals
 
 _AT_ONCE = 1 << 14
 """Corners evaluated at once: bounded scratch however fine the mesh."""
+_FEW = 4
+"""Up to so many moments the quadratic form goes row by row, beyond by one matrix product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +60,25 @@ def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE)
     return Ocean(found[:k], found[k : k + k * k].reshape(k, k), found[k + k * k :], integral.relative_error)
 
 
-def phi(ocean: Ocean, delta: Sequence[Row], x: State, *, start: int, whales: Tensor | None) -> Tensor:
-    """The oceanic phi of the agents `start`, `start` + 1, … of this rank, float64 [n]."""
-    rows = stacked(delta, x)
-    on = ocean.weights.to(x.device), ocean.quadratic.to(x.device)
-    given = on[0] @ rows + ((on[1] @ rows) * rows).sum(0)
-    assert whales is not None
-    for whale, part in zip(whales.tolist(), ocean.whales.tolist(), strict=True):
-        if start <= whale < start + x.n:
-            given[whale - start] = part
-    return given
+def correction(ocean: Ocean, first: Tensor, delta: Sequence[Row], x: State) -> Tensor:
+    """What the oceanic phi adds to Σₖ `first`ₖ Δgₖ, for agents who are no whales, float64 [n]."""
+    linear = ocean.weights - first
+    if len(delta) > _FEW:
+        rows = stacked(delta, x)
+        on = ocean.quadratic.to(x.device)
+        bent = torch.matmul(on, rows, out=x.buffer("bent", len(delta)))
+        return bent.add_(linear.to(x.device)[:, None]).mul_(rows).sum(0)
+    added: Tensor | None = None
+    for k, (row, slope) in enumerate(zip(delta, linear.tolist(), strict=True)):
+        if row is None:
+            continue
+        bend = row * float(ocean.quadratic[k, k])
+        for earlier, other in enumerate(delta[:k]):
+            if other is not None:
+                bend.add_(other, alpha=2 * float(ocean.quadratic[k, earlier]))
+        bend.add_(slope)
+        added = bend.mul_(row) if added is None else added.addcmul_(bend, row)
+    return added if added is not None else torch.zeros(x.n, dtype=torch.float64, device=x.device)
 
 
 def _subsets(m: int) -> Tensor:

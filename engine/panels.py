@@ -1,48 +1,67 @@
 """The scale gap: what a panel of a few would have said, with its own totals, held against the attribution of all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from engine import path
 from engine.concentration import tier_shares
+from engine.contributions import Game, Row, RowsAt, combined, needs_mean, with_mean
+from engine.ranking import most_visible
 from engine.results import Panel
+from engine.state import State
+from engine.sweep import Chunk
+
+Kind = Literal["visible", "uniform"]
 
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The agents of one panel, int64 [size]."""
+    """The agents of the panels of one kind, int64, of which each panel is the first `sizes`; and who they are."""
 
-    kind: Literal["visible", "uniform"]
+    kind: Kind
     agents: Tensor
+    tier: Tensor
+    sizes: tuple[int, ...]
+    chunk: Chunk
 
 
-def choose(visibility: Tensor, sizes: Sequence[int], seed: int) -> Iterator[Members]:
-    """Give the most visible agents, equals by index, and as many drawn uniformly; a size above N is left out.
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """One panel's game and totals: the panel is the first `size` of its members."""
 
-    Smaller panels are the beginnings of greater ones of their kind.
-    """
-    n = len(visibility)
-    fitting = sorted(size for size in set(sizes) if 0 < size <= n)
+    members: Members
+    size: int
+    game: Game
+    start: Tensor
+    end: Tensor
+
+
+def choose(
+    state: State, preceding: State | None, visibility: Tensor, tier: Tensor, *, sizes: Iterable[int], seed: int
+) -> list[Members]:
+    """Take the most visible agents, equals by index, and as many drawn uniformly; a size above N is left out."""
+    n = state.n
+    fitting = tuple(sorted(size for size in set(sizes) if 0 < size <= n))
     if not fitting:
-        return
-    visible, uniform = most_visible(visibility, fitting[-1]), drawn(n, fitting[-1], seed).to(visibility.device)
-    for size in fitting:
-        yield Members("visible", visible[:size])
-        yield Members("uniform", uniform[:size])
-
-
-def most_visible(visibility: Tensor, size: int) -> Tensor:
-    """The `size` most visible agents, the most visible first, equals by index."""
-    if size >= len(visibility):
-        return torch.argsort(visibility, descending=True, stable=True)
-    least = visibility.topk(size, sorted=False).values.min()
-    above = (visibility > least).nonzero()[:, 0]
-    equal = (visibility == least).nonzero()[: size - len(above), 0]
-    above = above[torch.argsort(visibility[above], descending=True, stable=True)]
-    return torch.cat((above, equal))
+        return []
+    chosen: list[tuple[Kind, Tensor]] = [
+        ("visible", most_visible(visibility, fitting[-1])),
+        ("uniform", drawn(n, fitting[-1], seed).to(visibility.device)),
+    ]
+    return [
+        Members(
+            kind,
+            agents,
+            tier[agents],
+            fitting,
+            Chunk(0, len(agents), state.pick(agents), None if preceding is None else preceding.pick(agents)),
+        )
+        for kind, agents in chosen
+    ]
 
 
 def drawn(n: int, size: int, seed: int) -> Tensor:
@@ -56,15 +75,61 @@ def drawn(n: int, size: int, seed: int) -> Tensor:
     return draws[first.sort().values[:size]]
 
 
-def compare(members: Members, phi: Tensor, full: Tensor, tier: Tensor) -> Panel:
-    """Hold the panel's `phi` [size] against the `full` one and the `tier` of the same agents."""
-    power = float(phi @ phi)
-    factor = float(full @ phi) / power if power > 0 else 0.0
+def panels(game: Game, members: Sequence[Members], full: Tensor) -> list[Panel]:
+    """Attribute inside every panel, by Aumann and Shapley, and compare with the `full` phi [N] of all agents.
+
+    Raises:
+        IndicatorError: when the indicator cannot be evaluated inside a panel.
+    """
+    rows = [RowsAt(each.chunk) for each in members]
+    sums = [_totals(game, each, at, size) for each, at in zip(members, rows, strict=True) for size in each.sizes]
+    if not sums:
+        return []
+    weighed = path.weights(
+        game.indicator, torch.stack([each.start for each in sums]), torch.stack([each.end for each in sums])
+    )
+    by_kind = {id(each): at for each, at in zip(members, rows, strict=True)}
+    found = []
+    for each, weights in zip(sums, weighed, strict=True):
+        own, base = _rows(each.game, by_kind[id(each.members)])
+        now = each.members.chunk.now.part(0, each.size)
+        phi = combined(weights.weights, _first(own, each.size), _first(base, each.size), now)
+        found.append(_compare(each.members, each.size, phi, full[each.members.agents[: each.size]]))
+    return found
+
+
+def _totals(game: Game, members: Members, at: RowsAt, size: int) -> _Totals:
+    now = members.chunk.now.part(0, size)
+    if needs_mean(game):
+        own = _first(at.own(game), size)
+        game = with_mean(game, _sums(own) / now.active.sum().clamp(min=1.0).cpu())
+    own, base = _rows(game, at)
+    return _Totals(members, size, game, _sums(_first(base, size)), _sums(_first(own, size)))
+
+
+def _rows(game: Game, at: RowsAt) -> tuple[list[Row], list[Row]]:
+    return at.own(game), at.base(game)
+
+
+def _first(rows: Sequence[Row], size: int) -> list[Row]:
+    """The rows of the first `size` members; a row that stood twice stands twice again."""
+    cut = {id(row): row[:size] for row in rows if row is not None}
+    return [None if row is None else cut[id(row)] for row in rows]
+
+
+def _sums(rows: Sequence[Row]) -> Tensor:
+    zero = torch.zeros((), dtype=torch.float64)
+    return torch.stack([zero if row is None else row.sum().to("cpu", torch.float64) for row in rows])
+
+
+def _compare(members: Members, size: int, phi: Tensor, full: Tensor) -> Panel:
+    power = float(torch.dot(phi, phi))
+    factor = float(torch.dot(full, phi)) / power if power > 0 else 0.0
     norm = float(full.norm())
     return Panel(
         kind=members.kind,
-        size=len(members.agents),
+        size=size,
         factor=factor,
         residual=float((full - factor * phi).norm()) / norm if norm > 0 else 0.0,
-        tier_shares=tier_shares(phi, tier),
+        tier_shares=tier_shares(phi, members.tier[:size]),
     )

@@ -65,6 +65,7 @@ def remembered(change: Attribution, memory: PanicMemory, rho: float) -> tuple[At
         rho * memory.departed,
     )
     total = float(fresh.phi.sum())
+    residual = abs(total - fresh.volatility + fresh.departed)
     scale = max(abs(fresh.volatility), torch.finfo(torch.float64).tiny)
     answer = replace(
         change,
@@ -72,6 +73,6 @@ def remembered(change: Attribution, memory: PanicMemory, rho: float) -> tuple[At
         baseline_value=fresh.departed,
         phi=fresh.phi,
         sum_phi=total,
-        residual=max(change.residual, abs(total - fresh.volatility + fresh.departed) / scale),
+        residual=max(change.residual, residual / scale),
     )
     return answer, fresh

@@ -3,7 +3,6 @@
 Derivatives of F come from autodiff on K numbers. Many paths of one F (panels, baselines) share one evaluation.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from engine.derivatives import gradient, values
 from engine.errors import IndicatorError
 from engine.indicators import Indicator
-from engine.quadrature import TOLERANCE, integrate
+from engine.quadrature import TOLERANCE, integrate_each
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -36,20 +35,20 @@ def weights(indicator: Indicator, start: Tensor, end: Tensor, *, tolerance: floa
     paths, moments = start.shape
     ends = values(indicator, torch.cat((start, end)))
 
-    def along(rows: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-        def integrand(t: Tensor, u: Tensor) -> Tensor:
-            totals = u[:, None, None] * start[rows] + t[:, None, None] * end[rows]
-            return gradient(indicator, totals.reshape(-1, moments)).reshape(len(t), -1)
+    magnitude = torch.maximum(ends[:paths].abs(), ends[paths:].abs())[:, None] / (start.abs() + end.abs()).clamp(
+        min=_TINY
+    )
 
-        return integrand
+    def along(t: Tensor, u: Tensor, which: Tensor) -> Tensor:
+        totals = u[:, None, None] * start[which] + t[:, None, None] * end[which]
+        return gradient(indicator, totals.reshape(-1, moments)).reshape(len(t), len(which), moments)
 
+    integrals = integrate_each(along, magnitude, tolerance=tolerance)
     found = []
-    for path in range(paths):
-        magnitude = ends[[path, paths + path]].abs().max() / (start[path].abs() + end[path].abs()).clamp(min=_TINY)
-        integral = integrate(along(torch.tensor([path])), magnitude=magnitude, tolerance=tolerance)
+    for path, integral in enumerate(integrals):
         if not bool(torch.isfinite(integral.value).all()):
             raise IndicatorError(
-                f"F of {indicator.name!r} has no finite derivative on the path from {start[path].tolist()}"
+                f"F of {indicator.name!r} has no finite derivative on the path from {start[path].tolist()}",
             )
         found.append(
             Lambda(integral.value, integral.relative_error, float(ends[paths + path]), float(ends[path])),

@@ -1,8 +1,9 @@
 """Integrals over [0, 1] of vector functions in float64, adaptive to 1e-12 and robust where an end is near-singular.
 
-Each interval is integrated by Gauss-Legendre at two orders; their difference is its error. One interval first; where
-that does not do, a mesh that halves towards both ends, down to 2**-60 (an almost empty baseline makes integrands like
-1/(ε + t)); then bisection of what is left. Nodes near 1 are placed by their distance from 1, so that no digit is lost.
+Each interval is integrated by Gauss-Legendre at two orders; their difference is its error. One interval first, then
+bisection; where a few rounds do not do, a mesh that halves towards both ends, down to 2**-60 (an almost empty baseline
+makes integrands like 1/(ε + t)), bisected further where it must be. Nodes near 1 are placed by their distance from 1,
+so that no digit is lost.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from torch import Tensor
 TOLERANCE = 1e-12
 _COARSE, _FINE = 12, 20
 _HALVINGS = 60
-_BISECTIONS = 24
+_PATIENCE = 5
+_BISECTIONS = 30
 _MOST_INTERVALS = 2048
 _FLOOR = 64 * torch.finfo(torch.float64).eps
 """Two orders cannot agree better than rounding lets them."""
@@ -109,9 +111,45 @@ def integrate(f: Integrand, *, magnitude: Tensor, tolerance: float = TOLERANCE) 
     value, error, size = _measure(f, _whole())
     if _enough(error, size, least, tolerance) or not bool(torch.isfinite(value).all()):
         return Integral(value[0], error[0], torch.maximum(size[0], least))
-    mesh = _graded()
+    return _refined(f, least, tolerance)
+
+
+def integrate_each(
+    f: Callable[[Tensor, Tensor, Tensor], Tensor], magnitude: Tensor, *, tolerance: float = TOLERANCE
+) -> list[Integral]:
+    """Integrate B functions of D components; `f` takes t, u and which functions, [b], and returns [T, b, D].
+
+    Those that one interval serves share one call. `magnitude` is [B, D]. See `integrate`.
+    """
+    functions = len(magnitude)
+    tolerance = max(tolerance, _FLOOR)
+    least = magnitude * (_FLOOR / tolerance)
+    everyone = torch.arange(functions)
+    value, error, size = (
+        each.reshape(magnitude.shape) for each in _measure(lambda t, u: f(t, u, everyone).flatten(1), _whole())
+    )
+    size = torch.maximum(size, least)
+    good = (error <= tolerance * size).all(1) | ~torch.isfinite(value).all(1)
+    return [
+        Integral(value[one], error[one], size[one])
+        if bool(good[one])
+        else _refined(_one(f, everyone[one : one + 1]), least[one], tolerance)
+        for one in range(functions)
+    ]
+
+
+def _one(f: Callable[[Tensor, Tensor, Tensor], Tensor], which: Tensor) -> Integrand:
+    return lambda t, u: f(t, u, which).flatten(1)
+
+
+def _refined(f: Integrand, least: Tensor, tolerance: float) -> Integral:
+    """Bisect; after some rounds start anew from the graded mesh, for an end is near-singular then."""
+    mesh = _whole()
     value, error, size = _measure(f, mesh)
-    for _ in range(_BISECTIONS):
+    for step in range(_BISECTIONS):
+        if step == _PATIENCE:
+            mesh = _graded()
+            value, error, size = _measure(f, mesh)
         if _enough(error, size, least, tolerance) or len(mesh.low) > _MOST_INTERVALS:
             break
         share = tolerance * torch.maximum(size.sum(0), least) / len(mesh.low)

@@ -24,6 +24,10 @@ _PHASES = slice(INDEX[PHASES[0]], INDEX[PHASES[-1]] + 1)
 _BESIDE = slice(INDEX[AFFECT[0]], len(COLUMNS))
 
 
+Scratch = dict[str, Tensor]
+"""Buffers by name of column, reused from chunk to chunk by one thread."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
     """Agents in a fixed order. `columns` is int32 (int64 where values need it) [26, N], each column contiguous.
@@ -33,14 +37,17 @@ class State:
     """
 
     columns: Tensor
+    _peaks: tuple[int, ...] = field(default=(), init=False, repr=False)
     _derived: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
+    _scratch: Scratch | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        columns = _checked(self.columns)
+        columns, peaks = _checked(self.columns)
         stray = columns[_BESIDE].any(0) & ~columns[_COUNTS].any(0) if columns.shape[1] else None
         if stray is not None and bool(stray.any()):
             columns = columns.masked_fill(stray, 0)
         object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "_peaks", peaks)
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Tensor | NDArray[Any]], n: int) -> Self:
@@ -74,38 +81,39 @@ class State:
 
     def to(self, device: torch.device | str) -> "State":
         """Give the same agents on another device."""
-        return self if self.device == torch.device(device) else _trusted(self.columns.to(device))
+        return self if self.device == torch.device(device) else _trusted(self.columns.to(device), self._peaks)
 
-    def part(self, start: int, stop: int) -> "State":
-        """Give the agents from `start` to `stop` as a view of the same memory."""
-        return _trusted(self.columns[:, start:stop])
+    def part(self, start: int, stop: int, scratch: Scratch | None = None) -> "State":
+        """Give the agents from `start` to `stop` as a view of the same memory.
+
+        With `scratch`, what is derived lives in its buffers, until the next part that is given them.
+        """
+        return _trusted(self.columns[:, start:stop], self._peaks, scratch)
 
     def pick(self, agents: Tensor) -> "State":
         """Give a copy of the agents at these indices (int64), in their order."""
-        return _trusted(self.columns.index_select(1, agents))
+        return _trusted(self.columns.index_select(1, agents), self._peaks)
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._once(name, lambda: self.columns[INDEX[name]].to(torch.float64))
+        return self._once(name, lambda: self._float(name, self.columns[INDEX[name]]))
 
     def __len__(self) -> int:
         return self.n
 
     def total(self, *names: str) -> Tensor:
         """Sum the named columns agent by agent, float64 [N]."""
-        total = self.columns[INDEX[names[0]]].to(torch.float64)
-        for name in names[1:]:
-            total += self.columns[INDEX[name]]
-        return total
+        key = "+".join(names)
+        return self._once(key, lambda: self._float(key, self._sum([INDEX[name] for name in names])))
 
     @property
     def acts(self) -> Tensor:
         """What the agent did, a in the design: posts + replies + quotes + reposts + likes + follows, float64 [N]."""
-        return self._once("acts", lambda: self.total(*ACTS))
+        return self.total(*ACTS)
 
     @property
     def received(self) -> Tensor:
         """What others did to the agent, r in the design: the five `_in` columns, float64 [N]."""
-        return self._once("received", lambda: self.total(*RECEIVED))
+        return self.total(*RECEIVED)
 
     @property
     def active(self) -> Tensor:
@@ -114,8 +122,51 @@ class State:
 
     @property
     def phases(self) -> Tensor:
-        """The twelve phases, float64 [12, N]."""
-        return self._once("phases", lambda: self.columns[_PHASES].to(torch.float64))
+        """The twelve phases, as they are: integers [12, N]."""
+        return self.columns[_PHASES]
+
+    def row_sum(self, row: Tensor) -> Tensor:
+        """Sum a row over these agents, exactly if it holds integers, as a float64 scalar."""
+        if row.is_floating_point():
+            return row.sum()
+        narrow = self._peak(row) * self.n <= _INT32.max
+        return row.sum(dtype=torch.int32 if narrow else torch.int64).to(torch.float64)
+
+    def _peak(self, row: Tensor) -> int:
+        """No value of the row is above this: known where the row is one of the counts, else not."""
+        offset = row.data_ptr() - self.columns.data_ptr()
+        column = offset // (self.columns.stride(0) * self.columns.element_size())
+        known = row.dtype == torch.int32 and 0 <= column < len(COLUMNS) and column != INDEX["valence"]
+        return self._peaks[column] if known else _INT32.max + 1
+
+    def buffer(self, name: str, rows: int) -> Tensor:
+        """Give room for float64 [rows, N], of the scratch where there is one, with whatever it holds."""
+        held = None if self._scratch is None else self._scratch.get(name)
+        if held is None or held.shape[0] < rows or held.shape[1] < self.n:
+            held = torch.empty((rows, self.n), dtype=torch.float64, device=self.device)
+            if self._scratch is not None:
+                self._scratch[name] = held
+        return held[:rows, : self.n]
+
+    def _sum(self, positions: Sequence[int]) -> Tensor:
+        """Sum columns in int32 where that cannot overflow, which is by far the fastest, else in int64."""
+        narrow = self.columns.dtype == torch.int32 and sum(self._peaks[each] for each in positions) <= _INT32.max
+        kind = torch.int32 if narrow else torch.int64
+        if positions[-1] - positions[0] == len(positions) - 1:
+            return self.columns[positions[0] : positions[-1] + 1].sum(0, dtype=kind)
+        total = self.columns[positions[0]].to(kind, copy=True)
+        for each in positions[1:]:
+            total += self.columns[each]
+        return total
+
+    def _float(self, name: str, whole: Tensor) -> Tensor:
+        if self._scratch is None:
+            return whole.to(torch.float64)
+        held = self._scratch.get(name)
+        if held is None or held.shape[-1] < self.n:
+            held = torch.empty(whole.shape, dtype=torch.float64, device=self.device)
+            self._scratch[name] = held
+        return held[..., : self.n].copy_(whole)
 
     def _once(self, name: str, derive: Callable[[], Tensor]) -> Tensor:
         if name not in self._derived:
@@ -123,15 +174,18 @@ class State:
         return self._derived[name]
 
 
-def _trusted(columns: Tensor) -> State:
+def _trusted(columns: Tensor, peaks: tuple[int, ...], scratch: Scratch | None = None) -> State:
     """Wrap columns that come out of a State and so need no second check."""
     state = object.__new__(State)
     object.__setattr__(state, "columns", columns)
+    object.__setattr__(state, "_peaks", peaks)
     object.__setattr__(state, "_derived", {})
+    object.__setattr__(state, "_scratch", scratch)
     return state
 
 
-def _checked(columns: Tensor) -> Tensor:
+def _checked(columns: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+    """Give the columns contiguous, and the greatest value of each."""
     if not isinstance(columns, Tensor) or columns.dtype not in {torch.int32, torch.int64}:
         kind = columns.dtype if isinstance(columns, Tensor) else type(columns).__name__
         raise StateError(f"a state's columns are a tensor of int32 or int64, and these are {kind}; convert them first")
@@ -141,13 +195,14 @@ def _checked(columns: Tensor) -> Tensor:
         )
     if columns.shape[1] and columns.stride(1) != 1:
         columns = columns.contiguous()
-    for name, column in zip(COLUMNS, columns, strict=True):
-        if name != "valence" and column.numel() and int(column.min()) < 0:
+    if not columns.shape[1]:
+        return columns, (0,) * len(COLUMNS)
+    low, high = torch.aminmax(columns, dim=1)
+    for name, least, column in zip(COLUMNS, low.tolist(), columns, strict=True):
+        if name != "valence" and least < 0:
             agent = int(column.argmin())
-            raise StateError(
-                f"{name} of agent {agent} is {int(column[agent])}; counts are never negative, so mend the table"
-            )
-    return columns
+            raise StateError(f"{name} of agent {agent} is {least}; counts are never negative, so mend the table")
+    return columns, tuple(high.tolist())
 
 
 def _whole(name: str, values: Tensor | NDArray[Any] | Sequence[int], n: int) -> Tensor:
