@@ -8,13 +8,16 @@ from consumers.log.kafka_options import KafkaOptions
 from consumers.log.opening import open_log
 from consumers.scoring import Scorer, load_scorer
 from consumers.sources import Source
+from consumers.sources.failover import FailoverSource
 from consumers.sources.jetstream import JetstreamV1Source, JetstreamV2Source
+from consumers.sources.live import LiveSource
 from consumers.sources.recording import RecordedSource
 from consumers.sources.relay import RelaySource
 from consumers.sources.simulator import START, SimulatedSource, default_plant
 from consumers.sources.websocket import SocketOptions
 from consumers.windows.shape import Shape
 from daemon.config import SECOND, Config, Simulator
+from daemon.config import Source as SourceSection
 
 PUBLIC = {
     "relay": "bsky.network",
@@ -69,13 +72,18 @@ def sources_of(config: Config) -> list[Source]:
         return [RecordedSource(path.expanduser(), score=score) for path in settings.paths]
     if settings.kind == "simulator":
         return [_simulated(settings.simulator, score)]
-    host = settings.hosts[0] if settings.hosts else PUBLIC[settings.kind]
+    live = [_live(settings, host, score) for host in settings.hosts or [PUBLIC[settings.kind]]]
+    return [live[0] if len(live) == 1 else FailoverSource(live, patience=settings.patience / SECOND)]
+
+
+def _live(settings: SourceSection, host: str, score: Scorer) -> LiveSource:
+    """Return one host as a source."""
     options = SocketOptions(stall_after=settings.silence / SECOND)
     if settings.kind == "relay":
-        return [RelaySource(host, dense=settings.dense, score=score, options=options)]
+        return RelaySource(host, dense=settings.dense, check_cids=settings.check_cids, score=score, options=options)
     if settings.kind == "jetstream2":
-        return [JetstreamV2Source(host, score=score, options=options)]
-    return [JetstreamV1Source(host, score=score, options=options)]
+        return JetstreamV2Source(host, score=score, options=options)
+    return JetstreamV1Source(host, score=score, options=options)
 
 
 def _simulated(settings: Simulator, score: Scorer) -> Source:

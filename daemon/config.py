@@ -76,7 +76,10 @@ class Source(Section):
         default="jetstream2", description="the protocol spoken"
     )
     hosts: Annotated[list[str], Listed] = Field(
-        default=[], max_length=1, description="its host (one, as yet), `ws://` understood; empty, the public one"
+        default=[],
+        max_length=8,
+        description="its hosts, the preferred first: when one falls silent the next is read; "
+        "`ws://` understood; empty, the public one",
     )
     paths: Annotated[list[Path], Listed] = Field(
         default=[], description="recorded files, in order, when `kind` is `recording`"
@@ -84,7 +87,11 @@ class Source(Section):
     dense: bool = Field(
         default=True, description="the relay's numbers have no holes (a PDS's have), so that a jump is a gap"
     )
+    check_cids: bool = Field(default=False, description="hold each record of a relay against the hash that names it")
     silence: Duration = Field(default=30 * SECOND, ge=SECOND, description="reconnect after so long without a frame")
+    patience: Duration = Field(
+        default=60 * SECOND, ge=SECOND, description="read the next host after so long without a frame"
+    )
     simulator: Simulator = Simulator()
 
     @validate_model(mode="after")
