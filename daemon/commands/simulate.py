@@ -2,22 +2,21 @@
 
 import asyncio
 import contextlib
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
-import orjson
-from rich.console import Console
-from rich.progress import Progress
 
 from consumers.durations import DurationError, parse_duration
 from consumers.sources.simulator import START, Phenomenon, SimulatedSource, default_plant
+from daemon.commands.options import configured
+from daemon.errors import ConfigError
 from daemon.outputs import check_writable, written
+
+if TYPE_CHECKING:
+    from daemon.settings import Loaded
 
 PATH = click.Path(path_type=Path)
 PHENOMENA: tuple[Phenomenon, ...] = get_args(Phenomenon)
@@ -28,10 +27,10 @@ Examples:
   starlingd simulate --accounts 100000 --for 2h --seed 7 --plant cascade,burst \\
     --out lines.jsonl.zst --culprits-out culprits.json
   starlingd simulate --accounts 5000 --rate 20 --speed 10 --for 5m | head
+  starlingd simulate --accounts 50000 --for 2h --log kafka --bootstrap 127.0.0.1:9092
 """
 
 _SECOND_US = 1_000_000
-_QUIET_S = 2.0
 
 
 def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -> float:
@@ -70,9 +69,11 @@ def _phenomena(_context: click.Context, _parameter: click.Parameter, text: str) 
 @click.option("--speed", type=float, help="Multiple of real time.  [default: as fast as possible]")
 @click.option("--plant", "phenomena", default="", callback=_phenomena, help=f"Any of {','.join(PHENOMENA)}.")
 @click.option("--out", type=PATH, help="A file for the lines, compressed if it ends in .gz or .zst.  [default: stdout]")
+@configured(("--log", "--bootstrap", "--state-dir"))
 @click.option("--culprits-out", type=PATH, help="A JSON file that says who did what, when, and what must find them.")
 def command(
     *,
+    loaded: "Loaded",
     accounts: int,
     lasting: float,
     seed: int,
@@ -87,7 +88,13 @@ def command(
 
     Activity and attention are heavy-tailed and delays long, as on the real network. Planted phenomena have known
     culprits: a cascade of reposts, a polarizing camp, a coordinated burst.
+
+    Lines are Jetstream v1 JSON, on stdout unless --out or --log says otherwise. With --log the agent events go into
+    the log of the configuration, as `starlingd run` would write them.
     """
+    into_log = loaded.origins.get(("log", "kind")) == "--log"
+    if into_log and out is not None:
+        raise ConfigError("--out and --log are both given; the simulation goes to one of them")
     for path in (out, culprits_out):
         if path is not None:
             check_writable(path)
@@ -100,60 +107,18 @@ def command(
         duration=lasting,
         plants=[default_plant(phenomenon, accounts, lasting) for phenomenon in phenomena],
     )
+    from daemon.logging import configure
+    from daemon.simulating import append_events, culprits_document, progress, write_lines
+
+    configure(loaded.config.logging)
+    stdout = sys.stdout.buffer
     with contextlib.ExitStack() as stack:
-        stream = sys.stdout.buffer if out is None else stack.enter_context(written(out))
+        stream = stdout if out is None else stack.enter_context(written(out))
         named = None if culprits_out is None else stack.enter_context(written(culprits_out))
-        asyncio.run(_write(source, stream, stack.enter_context(_progress(source))))
+        tell = stack.enter_context(progress(source))
+        if into_log:
+            stdout.write(asyncio.run(append_events(source, loaded.config, tell)))
+        else:
+            asyncio.run(write_lines(source, stream, tell))
         if named is not None:
-            named.write(_told(source))
-
-
-async def _write(source: SimulatedSource, stream: IO[bytes], tell: Callable[[int], None]) -> None:
-    """Write every line; stop quietly when whoever reads stdout has had enough."""
-    try:
-        async for piece in source.slices():
-            stream.write(b"\n".join(piece.lines) + b"\n")
-            if source.speed is not None:
-                stream.flush()
-            tell(int(piece.moments[-1]))
-        stream.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextlib.contextmanager
-def _progress(source: SimulatedSource) -> Iterator[Callable[[int], None]]:
-    """Yield what is told each moment reached; it shows a bar on a terminal once the work takes a while."""
-    console = Console(stderr=True)
-    if not console.is_terminal or source.duration is None:
-        yield lambda _moment: None
-        return
-    began = time.monotonic()
-    bar = Progress(console=console, transient=True)
-    task = bar.add_task("simulating", total=source.duration)
-
-    def tell(moment: int) -> None:
-        if not bar.live.is_started and time.monotonic() - began > _QUIET_S:
-            bar.start()
-        bar.update(task, completed=(moment - source.start) / _SECOND_US)
-
-    try:
-        yield tell
-    finally:
-        bar.stop()
-
-
-def _told(source: SimulatedSource) -> bytes:
-    """Return who did what as one JSON document."""
-    plants = [
-        {
-            "phenomenon": who.phenomenon,
-            "indicator": who.indicator,
-            "start": who.start,
-            "end": who.end,
-            "dids": who.dids,
-        }
-        for who in source.culprits
-    ]
-    document = {"accounts": source.accounts, "seed": source.seed, "plants": plants}
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            named.write(culprits_document(source))
