@@ -70,7 +70,10 @@ class KafkaLog:
         """Create absent topics; raise LogError where one exists with other partitions, cleanup, or less retention."""
         async with self._told("create topics"), asyncio.timeout(self.options.connect_seconds):
             await ensure_topics(self.options, topics)
-        self._partitions |= {topic.name: topic.partitions for topic in topics}
+            self._partitions |= {topic.name: topic.partitions for topic in topics}
+            # A leader that metadata names may not lead yet; offsets are given once it does.
+            for topic in topics:
+                await self.end_offsets(topic.name)
 
     async def append(self, topic: str, entries: Sequence[Entry]) -> None:
         """Append in order per partition; return once all in-sync replicas hold them."""

@@ -46,6 +46,8 @@ class KafkaReader:
         self._begins = begins
         self._ends = ends
         self._stats = stats
+        self._begun: dict[int, int] = {}
+        """Where partitions begin that lost what they were asked for, until a chunk has said so."""
         self._turn = 0
 
     async def start(self) -> None:
@@ -99,33 +101,45 @@ class KafkaReader:
         """Stop reading."""
         await self._consumer.stop()
 
-    def _chunk(self, partition: int, records: list[Any]) -> Chunk:
+    def _chunk(self, number: int, records: list[Any]) -> Chunk:
         offsets = [record.offset for record in records]
-        self._positions[partition] = offsets[-1] + 1
-        return Chunk(partition, offsets, [record.key for record in records], [record.value for record in records])
+        lost = 0
+        if number in self._begun:
+            lost = min(self._begun.pop(number), offsets[0]) - self._positions[number]
+        chunk = Chunk(number, offsets, [record.key for record in records], [record.value for record in records], lost)
+        self._stats.lost += lost
+        self._positions[number] = offsets[-1] + 1
+        return chunk
 
     async def _pass_over_holes(self) -> None:
         """Follow the consumer over offsets that compaction emptied at a partition's end."""
-        for number in self._positions:
+        for number in self._positions.keys() - self._begun.keys():
             position = await self._consumer.position(TopicPartition(self._topic, number))
             self._positions[number] = max(self._positions[number], position)
 
     async def _resume(self, gone: Mapping[TopicPartition, int]) -> list[Chunk]:
-        """Go on at the beginning where retention took the position asked for, and say how much that was."""
+        """Go on at the beginning where retention took the position asked for.
+
+        The next chunk says how much that was; where nothing is left to be in it, an empty one says it now.
+        """
         begins, ends = await asyncio.gather(self._begins(self._topic), self._ends(self._topic))
         chunks = []
         for partition in gone:
             number = partition.partition
-            position = self._positions[number]
+            position, begin = self._positions[number], begins[number]
             if position > ends[number]:
                 raise LogError(
                     f"Position {position} of partition {number} of topic {self._topic} is beyond its end, "
                     f"{ends[number]}: the brokers lost records that they had acknowledged, so rebuild from the log."
                 )
-            self._consumer.seek(partition, begins[number])
-            lost = begins[number] - position
-            if lost > 0:
-                self._positions[number] = begins[number]
-                self._stats.lost += lost
-                chunks.append(Chunk(number, [], [], [], lost))
+            self._consumer.seek(partition, begin)
+            if begin <= position:
+                continue  # it was a moment's disagreement between two brokers
+            if begin < ends[number]:
+                self._begun[number] = begin
+                continue
+            self._begun.pop(number, None)
+            self._positions[number] = begin
+            self._stats.lost += begin - position
+            chunks.append(Chunk(number, [], [], [], begin - position))
         return chunks

@@ -9,7 +9,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from zstandard import ZstdCompressor, ZstdDecompressor
@@ -71,14 +71,15 @@ class Packer:
         if sparse:
             offsets = (np.frombuffer(raw, _INT, count, at).astype(np.int64) + first).tolist()
             at += count * _INT.itemsize
-        lengths = np.frombuffer(raw, _INT, 2 * count, at)
-        at += lengths.nbytes
-        bounds = np.empty(2 * count + 1, np.int64)
-        bounds[0] = at
-        np.cumsum(np.maximum(lengths, 0), out=bounds[1:])
-        bounds[1:] += at
-        slices: list[bytes | None] = [raw[start:end] for start, end in pairwise(bounds.tolist())]
-        for index in np.flatnonzero(lengths == _TOMBSTONE).tolist():
-            slices[index] = None
-        keys = [key for key in slices[:count] if key is not None]
-        return Records(offsets, keys, slices[count:])
+        lengths = np.frombuffer(raw, _INT, 2 * count, at).tolist()
+        at += 2 * count * _INT.itemsize
+        ends = list(accumulate(lengths, _advance, initial=at))
+        slices = [raw[start:end] for start, end in pairwise(ends)]
+        values: list[bytes | None] = [*slices[count:]]
+        if _TOMBSTONE in lengths:
+            values = [None if length < 0 else value for length, value in zip(lengths[count:], values, strict=True)]
+        return Records(offsets, slices[:count], values)
+
+
+def _advance(at: int, length: int) -> int:
+    return at + length if length > 0 else at

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from consumers.log import Chunk
@@ -75,17 +77,20 @@ class SqliteReader:
         offsets: list[int] = []
         keys: list[bytes | None] = []
         values: list[bytes | None] = []
-        while len(offsets) < share:
-            if not rest:
-                rest = store.first_batch(self._number, partition, offsets[-1] + 1 if offsets else position)
-                if not rest or (offsets and self._begin(store, partition) > offsets[-1] + 1):
-                    break  # retention ran between two batches: what it took is the next chunk's `lost`
-            part, rest = rest.split(share - len(offsets))
-            offsets += part.offsets
-            keys += part.keys
-            values += part.values
-        if rest:
-            self._rest[partition] = rest
+        after = rest.offsets[-1] + 1 if rest else position
+        with closing(store.batches(self._number, partition, after)) as batches:
+            for batch in filter(len, chain([rest], batches)):  # a thinned batch may end before its row's last offset
+                if offsets and batch.offsets[0] > offsets[-1] + 1 < self._begin(store, partition):
+                    self._rest[partition] = batch  # retention ran between two looks: the next chunk says it was lost
+                    break
+                part, rest = batch.split(share - len(offsets))
+                offsets += part.offsets
+                keys += part.keys
+                values += part.values
+                if len(offsets) == share:
+                    if rest:
+                        self._rest[partition] = rest
+                    break
         if not offsets:
             return self._skip_what_is_gone(store, partition, position)
         self._positions[partition] = offsets[-1] + 1
@@ -97,11 +102,15 @@ class SqliteReader:
     def _skip_what_is_gone(self, store: Store, partition: int, position: int) -> Chunk | None:
         """Move to the end where nothing is left before it, and say what of that retention took."""
         begin, end = store.bounds(self._topic)[partition]
-        if end == position or store.first_batch(self._number, partition, position):
+        if end == position or self._holds(store, partition, position):
             return None  # an append came between the two looks: the next poll has it
         self._positions[partition] = end
         lost = max(0, begin - position)
         return Chunk(partition, [], [], [], lost) if lost else None
+
+    def _holds(self, store: Store, partition: int, position: int) -> bool:
+        with closing(store.batches(self._number, partition, position)) as batches:
+            return any(map(len, batches))
 
     def _begin(self, store: Store, partition: int) -> int:
         return store.bounds(self._topic)[partition][0]

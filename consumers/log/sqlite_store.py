@@ -5,8 +5,8 @@ go on counting when retention has taken everything. Every function that writes i
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from consumers.log import Entry, LogError, Topic
@@ -160,13 +160,18 @@ class Store:
             end += len(batch)
         self.connection.execute("UPDATE partitions SET end = ? WHERE topic = ? AND partition = ?", (end, *where))
 
-    def first_batch(self, number: int, partition: int, position: int) -> Records:
-        """Return the first batch that holds something at or after a position, cut to that; empty at the end."""
-        row = self.connection.execute(
-            "SELECT first, body FROM batches WHERE topic = ? AND partition = ? AND last >= ? ORDER BY last LIMIT 1",
+    def batches(self, number: int, partition: int, position: int) -> Generator[Records, None, None]:
+        """Yield the batches of a partition from the one that holds a position, that one cut to what is at or after it.
+
+        Close the iterator: an unfinished read would keep the write-ahead log from being emptied.
+        """
+        rows = self.connection.execute(
+            "SELECT first, body FROM batches WHERE topic = ? AND partition = ? AND last >= ? ORDER BY last",
             (number, partition, position),
-        ).fetchone()
-        return self.packer.unpack(*row).since(position) if row else Records((), (), ())
+        )
+        with closing(rows):
+            for first, body in rows:
+                yield self.packer.unpack(first, body).since(position)
 
 
 def _cut(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

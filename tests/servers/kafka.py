@@ -77,6 +77,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Tell whether nothing listens on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 class Kafka:
     """One broker that is its own controller. It keeps its ports and data when it is stopped and started again."""
 
@@ -216,6 +222,9 @@ def main() -> int:
     """Run one broker on 127.0.0.1:9092 until Ctrl-C."""
     with tempfile.TemporaryDirectory(prefix="starlingd-kafka-") as folder:
         kafka = Kafka(Path(folder), port=9092)
+        if not is_free(kafka.port):
+            print(f"Something listens on {kafka.bootstrap} already: stop it first.", file=sys.stderr)
+            return 2
         print(f"Starting Apache Kafka {version()} …", flush=True)
         try:
             with kafka:

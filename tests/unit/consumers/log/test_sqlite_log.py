@@ -239,14 +239,17 @@ async def test_a_reader_passes_over_what_compaction_took_without_calling_it_lost
     topic = Topic("t", 1, 10**12, "compact,delete")
     async with SqliteLog(path, clock=clock) as log:
         await log.ensure([topic])
-        await log.append("t", [Entry(b"k", b"%d" % n) for n in range(12_000)])
+        await log.append("t", [Entry(b"stays", b"v"), *(Entry(b"k", b"%d" % n) for n in range(12_000))])
         await log.append("t", [Entry(b"k", None)])
     clock.now += 2 * DAY
     async with SqliteLog(path, clock=clock) as log:
         await upkeep(log, clock)
-        reader = await log.reader("t", {0: 3})
-        assert await reader.poll(wait=0.0) == []
-        assert dict(reader.positions) == await log.end_offsets("t") == {0: 12_001}
+        assert await read(log, "t") == [(0, b"stays", b"v")]
+        for position in (0, 1, 3, 12_000):
+            reader = await log.reader("t", {0: position})
+            while await reader.poll(wait=0.0):
+                pass
+            assert dict(reader.positions) == await log.end_offsets("t") == {0: 12_002}
         assert log.stats.lost == 0
 
 

@@ -1,0 +1,192 @@
+"""Publishing 100,000 attribution records and reading them back: the two logs beside bare aiokafka and bare SQLite."""
+
+import asyncio
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from rich.console import Console
+from rich.table import Table
+
+from consumers.log import Entry, Log, Topic, partition_of
+from consumers.log.kafka import KafkaLog
+from consumers.log.kafka_options import KafkaOptions
+from consumers.log.sqlite import SqliteLog
+from tests.benchmarks.encoding import table
+from tests.servers.kafka import Kafka, version
+
+RECORDS = 100_000
+BATCH = 10_000
+PARTITIONS = 8
+ROUNDS = 5
+DAY_MS = 86_400_000
+
+
+@dataclass
+class Timing:
+    """Seconds of each round."""
+
+    write: list[float]
+    read: list[float]
+
+
+def records() -> list[Entry]:
+    import numpy as np
+
+    from daemon.encoding import entries
+
+    board = table(RECORDS)
+    return entries(board, np.arange(RECORDS), "benchmark", "all")
+
+
+def batches(written: Sequence[Entry]) -> list[Sequence[Entry]]:
+    return [written[start : start + BATCH] for start in range(0, len(written), BATCH)]
+
+
+async def through_the_log(log: Log, written: Sequence[Entry]) -> tuple[float, float]:
+    topic = f"bench-{uuid4().hex[:8]}"
+    await log.ensure([Topic(topic, PARTITIONS, DAY_MS)])
+    began = time.perf_counter()
+    for batch in batches(written):
+        await log.append(topic, batch)
+    wrote = time.perf_counter()
+    reader = await log.reader(topic, dict.fromkeys(range(PARTITIONS), 0))
+    left = len(written)
+    while left:
+        left -= sum(len(chunk.offsets) for chunk in await reader.poll())
+    read = time.perf_counter()
+    await reader.close()
+    return wrote - began, read - wrote
+
+
+async def bare_aiokafka(bootstrap: str, written: Sequence[Entry], log: Log) -> tuple[float, float]:
+    """Bare `send_batch` with the same settings as the log's, the records already sorted by partition."""
+    topic = f"bench-{uuid4().hex[:8]}"
+    await log.ensure([Topic(topic, PARTITIONS, DAY_MS)])
+    shares: list[list[Entry]] = [[] for _ in range(PARTITIONS)]
+    for entry in written:
+        shares[partition_of(entry.key, PARTITIONS)].append(entry)
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        compression_type="zstd",
+        max_batch_size=KafkaOptions("").batch_bytes,
+    ) as producer:
+        began = time.perf_counter()
+        futures = []
+        cursors = [0] * PARTITIONS
+        while any(cursor < len(share) for cursor, share in zip(cursors, shares, strict=True)):
+            for partition, share in enumerate(shares):
+                batch = producer.create_batch()
+                while cursors[partition] < len(share):
+                    entry = share[cursors[partition]]
+                    if batch.append(key=entry.key, value=entry.value, timestamp=None) is None:
+                        break
+                    cursors[partition] += 1
+                if batch.record_count():
+                    batch.close()
+                    futures.append(await producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*futures)
+        wrote = time.perf_counter()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, max_partition_fetch_bytes=1 << 21, fetch_max_bytes=1 << 24, group_id=None
+    )
+    await consumer.start()
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    consumer.assign(partitions)
+    for partition in partitions:
+        consumer.seek(partition, 0)
+    reading = time.perf_counter()
+    left = len(written)
+    while left:
+        got = await consumer.getmany(timeout_ms=200, max_records=10_000)
+        left -= sum(map(len, got.values()))
+    read = time.perf_counter()
+    await consumer.stop()
+    return wrote - began, read - reading
+
+
+async def bare_sqlite(path: Path, written: Sequence[Entry]) -> tuple[float, float]:
+    """One row per record by `executemany`, one durable transaction per batch: what the log would be without blobs."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE records (partition INT, offset INT, key BLOB, value BLOB)")
+    connection.execute("CREATE UNIQUE INDEX in_order ON records (partition, offset)")
+    ends = [0] * PARTITIONS
+    began = time.perf_counter()
+    for batch in batches(written):
+        rows = []
+        for entry in batch:
+            partition = partition_of(entry.key, PARTITIONS)
+            rows.append((partition, ends[partition], entry.key, entry.value))
+            ends[partition] += 1
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", rows)
+        connection.execute("COMMIT")
+    wrote = time.perf_counter()
+    for partition in range(PARTITIONS):
+        connection.execute(
+            "SELECT offset, key, value FROM records WHERE partition = ? ORDER BY offset", (partition,)
+        ).fetchall()
+    read = time.perf_counter()
+    connection.close()
+    return wrote - began, read - wrote
+
+
+async def measure(folder: Path, broker: Kafka) -> tuple[dict[str, Timing], int]:
+    written = records()
+    size = sum(len(entry.key) + len(entry.value or b"") for entry in written)
+    timings: dict[str, Timing] = {}
+    async with (
+        KafkaLog(KafkaOptions(broker.bootstrap)) as kafka,
+        SqliteLog(folder / "log.db") as sqlite,
+        SqliteLog(":memory:") as memory,
+    ):
+        ways: dict[str, Callable[[int], Awaitable[tuple[float, float]]]] = {
+            "bare aiokafka send_batch": lambda _: bare_aiokafka(broker.bootstrap, written, kafka),
+            "the log on Kafka": lambda _: through_the_log(kafka, written),
+            "bare SQLite, a row per record": lambda n: bare_sqlite(folder / f"bare-{n}.db", written),
+            "the log in SQLite": lambda _: through_the_log(sqlite, written),
+            "the log in memory": lambda _: through_the_log(memory, written),
+        }
+        for turn in range(ROUNDS + 1):  # in turns, so that a busy moment of the machine meets all; the first warms up
+            for name, way in ways.items():
+                write, read = await way(turn)
+                if turn:
+                    timing = timings.setdefault(name, Timing([], []))
+                    timing.write.append(write)
+                    timing.read.append(read)
+    return timings, size
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch, Kafka(Path(scratch, "kafka")) as broker:
+        timings, size = asyncio.run(measure(Path(scratch), broker))
+    grid = Table(
+        title=f"{RECORDS:,} records of {size // RECORDS} bytes, {PARTITIONS} partitions, batches of {BATCH:,}, "
+        f"Kafka {version()} on the same machine; median of {ROUNDS} (best)"
+    )
+    for column in ("", "append records/s", "best", "to bare", "read records/s", "best", "to bare"):
+        grid.add_column(column, justify="left" if not column else "right")
+    bare = Timing([], [])
+    for name, timing in timings.items():
+        if name.startswith("bare"):
+            bare = timing
+        cells = []
+        for mine, theirs in ((timing.write, bare.write), (timing.read, bare.read)):
+            cells += [f"{RECORDS / statistics.median(mine):,.0f}", f"{RECORDS / min(mine):,.0f}"]
+            cells.append(f"{statistics.median(theirs) / statistics.median(mine):.2f}")
+        grid.add_row(name, *cells)
+    Console(width=140).print(grid)
+
+
+if __name__ == "__main__":
+    main()
