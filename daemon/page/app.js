@@ -23,7 +23,7 @@ function number(value, digits = 4) {
   return value.toLocaleString("en", { maximumSignificantDigits: digits });
 }
 
-const percent = (share) => `${(100 * (share ?? 0)).toLocaleString("en", { maximumFractionDigits: 1 })} %`;
+const percent = (share) => `${(100 * (share ?? 0)).toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 })} %`;
 const clock = (micros) => new Date(micros / 1000).toISOString().slice(11, 19);
 const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "±") + number(Math.abs(value), 3);
 
