@@ -25,9 +25,10 @@ SMALL = (
     *("--set", "log.partitions=3"),
     *("--set", "checkpoints.every=1s"),
     *("--set", "engine.panels=100"),
+    *("--set", "engine.indicators=activity,synchrony"),
 )
 BRISK = ("--set", "source.simulator.speed=20")
-WHOLE = ("--set", "source.simulator.speed=0", "--set", "source.simulator.duration=4m")
+WHOLE = ("--set", "source.simulator.speed=0", "--set", "source.simulator.duration=2m")
 CLOCKS = ("timings", "watermark_lag")
 """What of a run's record depends on when it ran."""
 
