@@ -28,7 +28,10 @@ class Rejected:
 
 @dataclass(slots=True, frozen=True)
 class Gap:
-    """A stretch of network time, µs, that no continuous stream covered."""
+    """A stretch of network time, µs, that no continuous stream covered.
+
+    `start` is 0 where the source does not know when it began: before this process, at the end of what the log holds.
+    """
 
     start: int
     end: int

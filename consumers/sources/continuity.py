@@ -12,7 +12,10 @@ from consumers.sources import Gap
 from consumers.sources.decoding.reading import MAX_SEQ, Mark
 
 RESET_DISTANCE: Final = 100_000
-"""A first seq this far below the cursor is a new beginning even where its time cannot be compared."""
+"""A seq this far below the last is a new beginning whatever its time."""
+
+REORDER_DISTANCE: Final = 100
+"""Seqs on one connection may come out of order by so many."""
 
 UNKNOWN: Final = 0
 """The start of a gap that began before this process: where the stream before the cursor ended is not known here."""
@@ -25,6 +28,9 @@ class Continuity:
     dense: bool
     cursor: int | None = None
     t: int = UNKNOWN
+    """The time of the last frame with a place, never ahead of the clock: gaps begin here."""
+    newest: int = UNKNOWN
+    """The greatest time said: what repeats is not beyond it."""
     unread: int = 0
     """Frames since the last one with a place: each may be one of the seqs that seem to be missing."""
     first: bool = False
@@ -50,27 +56,31 @@ class Continuity:
         """The last seq as the host counts, None before the first."""
         return None if self.cursor is None else self.cursor % MAX_SEQ
 
-    def see(self, mark: Mark) -> Gap | None:
-        """Move to a frame's place; return the gap before it, if there is one."""
+    def see(self, mark: Mark, now: int) -> Gap | None:
+        """Move to a frame's place; return the gap before it, if there is one. `now` in µs."""
         last = self.seq
         gap = None
         if mark.t is None:
             self.unread += 1
             return None
+        t = min(mark.t, now)
         if self.cause is not None:
-            gap = self._gap(mark.t, self.cause)
+            gap = self._gap(t, self.cause)
         elif last is not None and self.dense and mark.seq > last + 1 + self.unread:
-            gap = self._gap(mark.t, "seq_jump")
+            gap = self._gap(t, "seq_jump")
         self.first, self.cause, self.unread, self.anew = False, None, 0, False
         self.cursor = max(self.cursor or 0, self.base + mark.seq)
-        self.t = max(self.t, mark.t)
+        self.t = t
+        self.newest = max(self.newest, mark.t)
         return gap
 
     def begins_anew(self, mark: Mark) -> bool:
-        """Tell whether the first frame of a connection shows that the host began its seqs anew."""
-        if not self.first or self.seq is None or mark.t is None or mark.seq >= self.seq:
+        """Tell whether a frame shows that the host began its seqs anew: a lower seq, of something not said before."""
+        if self.seq is None or self.anew or mark.t is None or mark.seq >= self.seq:
             return False
-        return (self.t != UNKNOWN and mark.t > self.t) or self.seq - mark.seq > RESET_DISTANCE
+        distance = self.seq - mark.seq
+        unsaid = self.newest != UNKNOWN and mark.t > self.newest
+        return distance > RESET_DISTANCE or (unsaid and (self.first or distance > REORDER_DISTANCE))
 
     def restart(self, cause: str) -> None:
         """Begin the next epoch: the host's seqs no longer compare with the cursor."""
@@ -79,5 +89,6 @@ class Continuity:
         self.cause = cause
         self.anew = True
 
-    def _gap(self, end: int, cause: str) -> Gap | None:
-        return Gap(self.t, end, cause) if end > self.t else None
+    def _gap(self, end: int, cause: str) -> Gap:
+        # Times are of many clocks: those on either side of a gap may even be the wrong way round.
+        return Gap(min(self.t, end), max(self.t, end, min(self.t, end) + 1), cause)

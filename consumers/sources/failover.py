@@ -136,7 +136,8 @@ class FailoverSource:
                 delivery.gaps.insert(0, Gap(self._newest, first, HOST_CHANGE))
                 self._changes += 1
             stream.fresh = False
-            self._newest = max(self._newest, *(event.t for event in delivery.events))
+            # One wrong clock upstream must not make the next host begin where the stream has yet to come.
+            self._newest = max(self._newest, min(self._now(), max(event.t for event in delivery.events)))
         return delivery
 
 

@@ -170,7 +170,7 @@ class SequencedSource(LiveSource):
     def _begin(self, cursor: int | None, since: int | None) -> None:
         self._continuity = Continuity(dense=self._dense, cursor=cursor)
         if cursor is None and since is not None and self.starts_at_times:
-            self._continuity.t = since
+            self._continuity.t = self._continuity.newest = since
         self._skip = 0
 
     @property
@@ -195,15 +195,16 @@ class SequencedSource(LiveSource):
 
     def _frame(self, frame: bytes, into: Delivery) -> None:
         continuity = self._continuity
-        if continuity.first:
-            peeked = self._decode(frame, Delivery())
-            if isinstance(peeked, Mark) and continuity.begins_anew(peeked):
-                continuity.restart("seq_reset")
-        self._reading.seq_base = continuity.base
+        base = self._reading.seq_base = continuity.base
+        before = len(into.events)
         place = self._decode(frame, into)
         if isinstance(place, Mark):
+            if continuity.begins_anew(place):
+                continuity.restart("seq_reset")
+                for event in into.events[before:]:
+                    event.seq += continuity.base - base
             self._skip = 0
-            self._say(into, continuity.see(place))
+            self._say(into, continuity.see(place, self._reading.now))
         elif isinstance(place, Notice):
             self.stats.notices[place.name if place.name in KNOWN_NOTICES else "other"] += 1
             log.warning("source_notice", source=self.name, name=place.name, message=place.message)

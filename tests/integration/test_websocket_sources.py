@@ -233,6 +233,28 @@ async def test_a_host_that_began_its_seqs_anew_without_a_word_stays_monotonic_fo
     assert source.stats.resets == 1
 
 
+async def test_seqs_that_begin_anew_on_one_connection_are_told_from_repeats_and_from_reordering():
+    def at(second: int, seq: int) -> bytes:
+        return commit_frame(seq=seq, time=f"2026-07-04T14:00:{second:02d}.000Z")
+
+    sent = [at(1, 1_000), at(2, 1_001), at(1, 1_000), at(4, 1_003), at(5, 1_002), at(6, 1), at(7, 2)]
+    async with FakeHost([sends(*sent)]) as host:
+        source = relay(host, dense=False)
+        whole = await until(source, lambda d: d.frames == len(sent), cursor=999)
+    assert seqs(whole.events) == [1_000, 1_001, 1_000, 1_003, 1_002, MAX_SEQ + 1, MAX_SEQ + 2]
+    assert [gap.cause for gap in whole.gaps] == ["seq_reset"]
+    assert whole.cursor == MAX_SEQ + 2
+
+
+async def test_a_clock_ahead_upstream_hides_no_gap():
+    ahead = commit_frame(seq=2, time="2026-07-05T03:00:00Z")
+    frames = commits(1, 1) | {2: ahead} | commits(9, 9)
+    async with FakeHost([replays(frames)]) as host:
+        whole = await until(relay(host), lambda d: d.cursor == 9, cursor=0)
+    assert [gap.cause for gap in whole.gaps] == ["seq_jump"]
+    assert whole.gaps[0].end > whole.gaps[0].start
+
+
 async def test_an_unreachable_host_is_tried_again_until_it_is_there():
     source = RelaySource("ws://127.0.0.1:9", score=no_score, options=QUICK, random=Random(1))
     reading = asyncio.create_task(anext(source.deliveries(None)))

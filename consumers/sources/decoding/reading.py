@@ -80,6 +80,11 @@ class Reading:
     seq_base: int = 0
     check_cids: bool = False
 
+    @property
+    def now(self) -> int:
+        """The present, µs, as `at` last had it."""
+        return self.latest - DAY
+
     def at(self, now: int) -> None:
         """Take `now`, µs, for the present."""
         self.latest = now + DAY
