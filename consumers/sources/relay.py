@@ -7,7 +7,8 @@ from consumers.scoring import Scorer
 from consumers.sources import Delivery
 from consumers.sources.decoding.reading import Mark, Notice
 from consumers.sources.decoding.relay import decode_frame
-from consumers.sources.live import SequencedSource, system_clock
+from consumers.sources.live import system_clock
+from consumers.sources.sequenced import SequencedSource
 from consumers.sources.websocket import Refused, SocketOptions
 
 
