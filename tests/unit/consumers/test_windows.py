@@ -191,6 +191,16 @@ def test_a_gap_counts_once_in_every_window_that_it_touches() -> None:
     assert not state.gaps.known
 
 
+def test_time_that_only_the_wall_clock_closed_is_said_as_silence() -> None:
+    state = windows(idle_timeout=3 * SECOND)
+    feed(state, [event("a"), event("a", at=1)])
+    ends = [state.close(START + 9 * SECOND) for _ in range(5)]
+    assert [[gap.cause for gap in snapshot.coverage.gaps if gap.cause == "silence"] for snapshot in ends] == [
+        [], [], [], ["silence"], ["silence"],
+    ]  # fmt: skip
+    assert ends[-1].coverage.gaps[-1] == Gap(START + SECOND, START + 6 * SECOND, "silence")
+
+
 def test_sums_beyond_int32_are_cut_to_it() -> None:
     state = windows()
     feed(state, [event("a", "post", valence=1.0)])
