@@ -35,6 +35,8 @@ LOOK_SECONDS = 0.25
 TURN_SECONDS = 4.0
 PLAIN_SECONDS = 5.0
 HISTORY = 60
+RATE_LOOKS = 24
+"""Looks over which the rate of folding is told."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -132,7 +134,7 @@ class Show:
     records: int = 0
     events: int = 0
     worst: float = 0.0
-    rate: float = 0.0
+    folded: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RATE_LOOKS))
     indicator: str | None = None
     best: tuple[tuple[bool, int], Board] | None = None
     began: float = field(default_factory=time.monotonic)
@@ -145,12 +147,10 @@ class Show:
             self.console.print(f"The page is on {self.address}", highlight=False)
         live = Live(console=self.console, screen=True, auto_refresh=False) if self.console.is_terminal else None
         with live or contextlib.nullcontext():
-            turned = said = rated = time.monotonic()
-            before = 0
+            turned = said = time.monotonic()
             while not stop.is_set():
                 fresh, now = self.look(service), time.monotonic()
-                if now - rated >= 1.0:
-                    self.rate, before, rated = (self.events - before) / (now - rated), self.events, now
+                self.folded.append((now, self.events))
                 if now - turned >= TURN_SECONDS or self.indicator is None:
                     self.indicator, turned = self._next(), now
                 if live:
@@ -200,6 +200,14 @@ class Show:
                 )
             with written(svg) as stream:
                 stream.write(picture(self.best[1].render(), "starlingd demo").encode())
+
+    @property
+    def rate(self) -> float:
+        """Events folded a second, over the last looks: folding pauses while a run is made."""
+        if not self.folded:
+            return 0.0
+        (since, before), (until, after) = self.folded[0], self.folded[-1]
+        return (after - before) / (until - since) if until > since else 0.0
 
     def _next(self) -> str | None:
         """Return the next indicator; while a storm is under way, one that a storm moves."""

@@ -55,8 +55,8 @@ function showIndicators(run) {
       "button",
       { type: "button", "data-indicator": name, "aria-pressed": String(name === view.indicator) },
       element("span", { className: "name", text: name }),
-      element("span", { className: "value", text: number(now.value) }),
       element("span", { className: "change", text: moved ? signed(moved.value - moved.baseline_value) : "" }),
+      element("span", { className: "value", text: number(now.value) }),
       sparkline(name),
     );
     button.addEventListener("click", () => { view.indicator = name; show(); });

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from daemon.records import Contributor, Measure, Measures, RunRecord, Tier
 from daemon.sentences import percent
-from daemon.views.figures import bar, change_of, figure, moment, signed, sparkline
+from daemon.views.figures import change_of, figure, moment, signed, sparkline
 
 TIER_STYLE: dict[Tier, str] = {"head": "bold", "middle": "cyan", "tail": "dim"}
 ROWS = 8
@@ -100,8 +100,8 @@ def _top(title: str, measure: Measure | None, marks: Mapping[str, str], absent: 
         return Text(f"{title}: {absent if measure is None else 'out of tolerance'}", style="dim")
     table = Table(box=None, expand=True, padding=(0, 1), title=title, title_justify="left", title_style="dim")
     table.add_column("account", no_wrap=True, ratio=1, overflow="ellipsis", header_style="dim")
-    for heading in ("tier", "share", "", ""):
-        table.add_column(heading, no_wrap=True, header_style="dim")
+    for heading in ("tier", "share", "planted"):
+        table.add_column(heading if heading != "planted" or marks else "", no_wrap=True, header_style="dim")
     for row in measure.top[:ROWS]:
         table.add_row(*_carrier(row, marks.get(row.agent)))
     return table
@@ -112,9 +112,8 @@ def _carrier(row: Contributor, mark: str | None) -> list[RenderableType]:
     return [
         Text(row.agent, style="bold yellow" if mark else ""),
         Text(row.tier, style=style),
-        Text(bar(row.share, 8), style=style),
         percent(row.share),
-        Text(f"planted {mark}" if mark else "", style="yellow"),
+        Text(mark or "", style="yellow"),
     ]
 
 

@@ -35,12 +35,6 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
     return "".join(_BLOCKS[round((value - low) / (high - low) * (len(_BLOCKS) - 1))] for value in shown)
 
 
-def bar(share: float, width: int = 12) -> str:
-    """Return a share in [0, 1] as a bar; what is not nothing shows."""
-    filled = min(width, max(round(share * width), int(share > 0)))
-    return "█" * filled + "·" * (width - filled)
-
-
 def change_of(measures: Measures) -> float | None:
     """Return how far an indicator moved from the preceding window; None until that is covered."""
     moved = measures.get("preceding")

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from rich.console import Console
@@ -5,7 +7,7 @@ from rich.console import Console
 from daemon.latest import Latest
 from daemon.records import RunRecord
 from daemon.views.board import Board, next_indicator
-from daemon.views.figures import bar, sparkline
+from daemon.views.figures import sparkline
 from daemon.views.lines import lines
 from daemon.views.planted import Hunt, Planted
 from engine.results import Finding
@@ -32,7 +34,8 @@ def test_the_board_shows_values_carriers_marks_and_the_sentence() -> None:
     text = shown(Board("demo", [run], notes=["1,200 events/s"], marks={"did:plc:bob": "cascade"}))
     assert "0.53" in text
     assert "+0.05" in text
-    assert "planted cascade" in text
+    assert re.search(r"did:plc:bob +head +81 % +cascade", text)
+    assert "planted" not in shown(Board("demo", [run]))
     assert "A panel of the 100 most visible accounts would give the head 97 % of polarization" in text
     assert "1,200 events/s" in text
 
@@ -82,9 +85,3 @@ def test_a_hunt_counts_culprits_among_as_many_carriers_and_keeps_the_best() -> N
 def test_a_sparkline_spans_its_values(values: list[float], drawn: str) -> None:
     assert sparkline(values) == drawn
     assert len(sparkline(list(np.arange(100.0)), width=10)) == 10
-
-
-def test_a_bar_shows_what_is_not_nothing() -> None:
-    assert bar(0.0, 4) == "····"
-    assert bar(0.001, 4) == "█···"
-    assert bar(1.0, 4) == "████"
