@@ -1,7 +1,7 @@
 """From the configuration to the parts it asks for. Nothing here opens or starts anything."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from consumers.log import Log, Topic, Topics
 from consumers.log.kafka_options import KafkaOptions
@@ -134,8 +134,3 @@ def settings_of(config: Config) -> dict[str, object]:
         "hop": config.windows.hop or config.windows.bucket,
         "scorer": config.scorer,
     }
-
-
-def names(sources: Sequence[Source]) -> list[str]:
-    """Return the ids of sources."""
-    return [source.name for source in sources]

@@ -16,11 +16,10 @@ MARGIN = MINUTE
 
 def require(service: "Service") -> None:
     """Make the service's readiness depend on the parts that it has."""
-    if service.bridges:
-        service.health.require(lambda: connected(service))
-    if service.worker:
-        service.health.require(lambda: restored(service))
-        service.health.require(lambda: fresh(service, time.time_ns() // 1000))
+    service.health.require(lambda: None if service.opened else "the daemon is starting")
+    service.health.require(lambda: connected(service))
+    service.health.require(lambda: restored(service))
+    service.health.require(lambda: fresh(service, time.time_ns() // 1000))
 
 
 def connected(service: "Service") -> str | None:
@@ -34,7 +33,8 @@ def connected(service: "Service") -> str | None:
 
 def restored(service: "Service") -> str | None:
     """Tell whether the windows are not there yet."""
-    return None if service.worker and service.worker.stats.restored else "the windows are being restored"
+    waiting = service.worker and not service.worker.stats.restored
+    return "the windows are being restored" if waiting else None
 
 
 def fresh(service: "Service", wall: int) -> str | None:

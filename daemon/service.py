@@ -10,35 +10,29 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Literal, Self
 
-import orjson
 import structlog
-import torch
 
 from consumers.bridge import Bridge
 from consumers.checkpoints import Checkpoints
 from consumers.log import Log, Topics
-from consumers.snapshot import Snapshot
 from consumers.sources import Source
 from consumers.sources.live import system_clock
-from consumers.worker import Saving, Worker
+from consumers.worker import Worker
 from daemon import building
 from daemon.claims import claim
 from daemon.collecting import Instruments
 from daemon.config import SECOND, Config
-from daemon.cycle import Cycle, Plan
 from daemon.errors import ConfigError
 from daemon.health import Health, Watchdog
 from daemon.http import Server, Surface
 from daemon.latest import Latest
-from daemon.publisher import Policy
 from daemon.readiness import require
 from daemon.readings import of_service
 from daemon.status import status
 from daemon.supervision import supervise
-from engine import indicators
-from engine.errors import IndicatorError
 
 Role = Literal["all", "bridge", "attribute"]
 LOOP_BEAT = 0.5
@@ -67,9 +61,14 @@ class Service:
     topics: Topics = field(init=False)
     server: Server = field(init=False)
     clock: Callable[[], int] = field(init=False)
+    opened: bool = field(default=False, init=False)
+    """Whether all parts are there."""
     started: float = field(default_factory=time.time, init=False)
     _read_out: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = building.clock_of(self.config)
 
     async def __aenter__(self) -> Self:
         """Listen, open the log and build the parts. Raises RefusalError, LogError, SourceError, and what it must."""
@@ -85,14 +84,16 @@ class Service:
         config = self.config
         if self.role != "all" and config.log.kind == "sqlite":
             raise ConfigError(f"--role {self.role} needs a log that processes share: set log.kind to kafka")
-        if self.attributing:
-            self._check_engine()
         sources = self._sources() if self.bridging else []
-        self.clock = building.clock_of(config)
-        roles = [role for role, mine in (("bridge", self.bridging), ("attribute", self.attributing)) if mine]
-        stack.enter_context(claim(config.state, roles))
+        require(self)
         surface = Surface(self.latest, self.health, self.instruments.registry, lambda: status(self))
         self.server = await stack.enter_async_context(Server(config.http, surface))
+        if self.attributing:
+            # torch takes seconds to load: elsewhere, so that the probes are answered meanwhile.
+            attributing = await asyncio.to_thread(import_module, "daemon.attributing")
+            attributing.check(config)
+        roles = [role for role, mine in (("bridge", self.bridging), ("attribute", self.attributing)) if mine]
+        stack.enter_context(claim(config.state, roles))
         self.log = await stack.enter_async_context(building.log_of(config))
         self.topics, topics = building.topics_of(config)
         await self.log.ensure(topics)
@@ -102,16 +103,14 @@ class Service:
                 for source in sources
             ]
         if self.attributing:
-            self.worker = await self._worker(stack)
+            shown = {"latest": self.latest, "instruments": self.instruments}
+            built = await attributing.build(config, self.log, self.topics, clock=self.clock, **shown)
+            stack.callback(built.cycle.close)
+            self.worker, self.checkpoints = built.worker, built.checkpoints
         self.instruments.readings.add(lambda: of_service(self))
-        require(self)
-        _logger.info(
-            "listening",
-            address=self.server.address,
-            role=self.role,
-            sources=building.names(sources),
-            log=config.log.kind,
-        )
+        self.opened = True
+        names, address = [source.name for source in sources], self.server.address
+        _logger.info("listening", address=address, role=self.role, sources=names, log=config.log.kind)
 
     @property
     def bridging(self) -> bool:
@@ -176,70 +175,3 @@ class Service:
 
     def _sources(self) -> Sequence[Source]:
         return building.sources_of(self.config) if self.sources is None else self.sources
-
-    def _check_engine(self) -> None:
-        """Refuse now what the first run could not do."""
-        if self.config.engine.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("engine.device is cuda, and there is no GPU that torch can use; choose auto or cpu")
-        for name in self.config.engine.indicators:
-            try:
-                indicators.get(name)
-            except IndicatorError as error:
-                raise ConfigError(f"engine.indicators: {error}") from error
-
-    async def _worker(self, stack: AsyncExitStack) -> Worker:
-        config, engine, shape = self.config, self.config.engine, building.shape_of(self.config)
-        plan = Plan(
-            indicators=tuple(engine.indicators),
-            method=engine.method,
-            whales=engine.whales,
-            tiers=engine.tiers,
-            panels=engine.panels,
-            seed=engine.seed,
-            policy=Policy.parse(config.publish.policy),
-            device=engine.device,
-        )
-        cycle = Cycle(
-            self.log,
-            self.topics,
-            plan,
-            latest=self.latest,
-            settings=building.settings_of(config),
-            now=time.time if config.source.kind in building.LIVE else None,
-        )
-        stack.callback(cycle.close)
-        fingerprint = {**shape.fingerprint(), "partitions": config.log.partitions}
-        self.checkpoints = Checkpoints(config.checkpoint_dir, fingerprint)
-        saving = Saving(
-            self.checkpoints,
-            every=config.checkpoints.every,
-            dump=lambda: {"cycle": cycle.dump()},
-            load=lambda blobs: cycle.load(blobs["cycle"]),
-        )
-
-        async def closed(snapshot: Snapshot) -> None:
-            await cycle(snapshot)
-            assert self.latest.run is not None
-            self.instruments.ran(self.latest.run)
-
-        return Worker(
-            self.log,
-            self.topics.events,
-            shape,
-            range(config.log.partitions),
-            closed,
-            now=self.clock,
-            saving=saving,
-            closed_before=await newest_end(self.log, self.topics.runs),
-        )
-
-
-async def newest_end(log: Log, topic: str) -> int:
-    """Return the end, µs, of the newest window whose run record is in the log; 0 where there is none."""
-    begins, ends = await log.begin_offsets(topic), await log.end_offsets(topic)
-    reader = await log.reader(topic, {part: max(begins[part], end - 1) for part, end in ends.items()})
-    try:
-        chunks = await reader.poll(wait=1.0) if any(ends[part] > begins[part] for part in ends) else []
-    finally:
-        await reader.close()
-    return max((orjson.loads(value)["end"] for chunk in chunks for value in chunk.values if value), default=0)

@@ -23,8 +23,9 @@ def status(service: "Service") -> dict[str, Any]:
         "uptime_seconds": round(time.time() - service.started, 1),
         "stuck": service.health.stuck(),
         "unready": service.health.unready(),
-        "log": {"kind": service.config.log.kind, **counters(service.log.stats)},
     }
+    if service.opened:
+        document["log"] = {"kind": service.config.log.kind, **counters(service.log.stats)}
     if service.bridges:
         document["sources"] = [_source(bridge) for bridge in service.bridges]
     if service.worker:

@@ -48,7 +48,7 @@ def command(loaded: Loaded, role: str, seconds: float | None) -> None:
     part of it died, whose cause is the last thing that it logs.
     """
     configure(loaded.config.logging)
-    from daemon.service import Service  # torch comes with it, and takes its time
+    from daemon.service import Service
     from daemon.supervision import DrainError, PartDiedError, after, signals
 
     async def serve() -> None:

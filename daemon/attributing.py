@@ -1,0 +1,109 @@
+"""The attributing half of the daemon: windows over the log, and a cycle that publishes each one that closes.
+
+It needs torch; a daemon that only reads the network into the log does not load this module.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import orjson
+import torch
+
+from consumers.checkpoints import Checkpoints
+from consumers.log import Log, Topics
+from consumers.snapshot import Snapshot
+from consumers.worker import Saving, Worker
+from daemon import building
+from daemon.collecting import Instruments
+from daemon.config import Config
+from daemon.cycle import Cycle, Plan
+from daemon.errors import ConfigError
+from daemon.latest import Latest
+from daemon.publisher import Policy
+from engine import indicators
+from engine.errors import IndicatorError
+
+
+@dataclass(slots=True)
+class Attributing:
+    """The worker, which runs the cycle; where it saves; the cycle, to be closed after the worker has ended."""
+
+    worker: Worker
+    checkpoints: Checkpoints
+    cycle: Cycle
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for what the first run could not do."""
+    if config.engine.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("engine.device is cuda, and there is no GPU that torch can use; choose auto or cpu")
+    for name in config.engine.indicators:
+        try:
+            indicators.get(name)
+        except IndicatorError as error:
+            raise ConfigError(f"engine.indicators: {error}") from error
+
+
+async def build(
+    config: Config, log: Log, topics: Topics, *, clock: Callable[[], int], latest: Latest, instruments: Instruments
+) -> Attributing:
+    """Build the worker and what it needs over an open log whose topics exist; nothing runs yet."""
+    shape = building.shape_of(config)
+    cycle = Cycle(
+        log,
+        topics,
+        plan_of(config),
+        latest=latest,
+        settings=building.settings_of(config),
+        now=time.time if config.source.kind in building.LIVE else None,
+    )
+    checkpoints = Checkpoints(config.checkpoint_dir, {**shape.fingerprint(), "partitions": config.log.partitions})
+
+    async def closed(snapshot: Snapshot) -> None:
+        await cycle(snapshot)
+        assert latest.run is not None
+        instruments.ran(latest.run)
+
+    worker = Worker(
+        log,
+        topics.events,
+        shape,
+        range(config.log.partitions),
+        closed,
+        now=clock,
+        saving=Saving(
+            checkpoints,
+            every=config.checkpoints.every,
+            dump=lambda: {"cycle": cycle.dump()},
+            load=lambda blobs: cycle.load(blobs["cycle"]),
+        ),
+        closed_before=await newest_end(log, topics.runs),
+    )
+    return Attributing(worker, checkpoints, cycle)
+
+
+def plan_of(config: Config) -> Plan:
+    """Return what the cycle computes and publishes."""
+    engine = config.engine
+    return Plan(
+        indicators=tuple(engine.indicators),
+        method=engine.method,
+        whales=engine.whales,
+        tiers=engine.tiers,
+        panels=engine.panels,
+        seed=engine.seed,
+        policy=Policy.parse(config.publish.policy),
+        device=engine.device,
+    )
+
+
+async def newest_end(log: Log, topic: str) -> int:
+    """Return the end, µs, of the newest window whose run record is in the log; 0 where there is none."""
+    begins, ends = await log.begin_offsets(topic), await log.end_offsets(topic)
+    reader = await log.reader(topic, {part: max(begins[part], end - 1) for part, end in ends.items()})
+    try:
+        chunks = await reader.poll(wait=1.0) if any(ends[part] > begins[part] for part in ends) else []
+    finally:
+        await reader.close()
+    return max((orjson.loads(value)["end"] for chunk in chunks for value in chunk.values if value), default=0)
