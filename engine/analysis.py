@@ -10,7 +10,7 @@ from engine.attribution import Solution, Terms, same_agents, solve
 from engine.concentration import concentration, from_sums
 from engine.contributions import Game, game
 from engine.decomposition import ColumnTotals, parts
-from engine.errors import IndicatorError, StateError
+from engine.errors import EngineError, IndicatorError, StateError
 from engine.indicators import Indicator, get
 from engine.panels import Members, choose, panels
 from engine.panic import PanicMemory, remembered
@@ -97,21 +97,21 @@ def _finding(
     if isinstance(solution, IndicatorError):
         return replace(finding, failure=str(solution))
     played, answer, shares = solution.game, solution.answer, solution.shares
+    name, rho = played.indicator.name, played.indicator.memory
     try:
         seen = panels(played, members, answer.phi)
-    except IndicatorError as error:
+        if rho is None:
+            assert shares.mass is not None
+            carried = from_sums(shares.mass, ranking, signed=answer.sum_phi, square=shares.square)
+            kept = answer
+        else:
+            earlier = memory.get(name) or PanicMemory.empty(len(answer.phi), answer.phi.device)
+            kept, fresh = remembered(answer, earlier, rho)
+            carried = concentration(kept.phi, ranking)
+    except EngineError as error:
         return replace(finding, failure=str(error))
-    rho = played.indicator.memory
-    if rho is None:
-        assert shares.mass is not None
-        carried = from_sums(shares.mass, ranking, signed=answer.sum_phi, square=shares.square)
-        kept = answer
-    else:
-        name = played.indicator.name
-        kept, fresh = remembered(answer, memory.get(name) or PanicMemory.empty(len(answer.phi), answer.phi.device), rho)
-        if kept.ok:
-            memory[name] = fresh
-        carried = concentration(kept.phi, ranking)
+    if rho is not None and kept.ok:
+        memory[name] = fresh
     return replace(
         finding,
         attribution=kept,

@@ -41,14 +41,13 @@ def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE)
     Raises:
         IndicatorError: when F or its derivatives cannot be evaluated.
     """
+    assert sums.whales is not None
+    assert sums.rise is not None
     assert sums.spread is not None
-    assert sums.whale_rows is not None
-    rows = sums.whale_rows
-    m, k = rows.shape
+    rise, spread = sums.rise, sums.spread
+    m, k = sums.whales.rows.shape
     inside = _subsets(m)
-    corners = inside @ rows
-    rise = sums.end - sums.start - rows.sum(0)
-    spread = sums.spread - rows.T @ rows
+    corners = inside @ sums.whales.rows
 
     def integrand(t: Tensor, u: Tensor) -> Tensor:
         line = sums.start + t[:, None] * rise

@@ -81,7 +81,7 @@ def _part(
 def _place_whales(phi: Tensor, solved: Solved, chunk: Chunk) -> None:
     assert solved.sums.whales is not None
     assert solved.ocean is not None
-    for whale, share in zip(solved.sums.whales.tolist(), solved.ocean.whales.tolist(), strict=True):
+    for whale, share in zip(solved.sums.whales.agents.tolist(), solved.ocean.whales.tolist(), strict=True):
         if chunk.start <= whale < chunk.stop:
             phi[whale - chunk.start] = share
 

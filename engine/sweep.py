@@ -42,13 +42,17 @@ class Sweeper:
     pool: ThreadPoolExecutor | None
     _buffers: local = field(default_factory=local)
 
-    def each(self, work: Callable[[Chunk], T]) -> list[T]:
-        """Call `work` for each chunk, once at least, and give what it returned in the order of chunks."""
+    def each(self, work: Callable[[Chunk], T], *, lead: bool = False) -> list[T]:
+        """Call `work` for each chunk, once at least, and give what it returned in the order of chunks.
+
+        With `lead` the first chunk is done before any other begins.
+        """
         n = self.state.n
         bounds = [(start, min(start + self.chunk, n)) for start in range(0, max(n, 1), self.chunk)]
         if self.pool is None or len(bounds) == 1:
             return [work(self._chunk(*bound)) for bound in bounds]
-        return list(self.pool.map(lambda bound: work(self._chunk(*bound)), bounds))
+        done = [work(self._chunk(*bounds.pop(0)))] if lead else []
+        return done + list(self.pool.map(lambda bound: work(self._chunk(*bound)), bounds))
 
     def _chunk(self, start: int, stop: int) -> Chunk:
         before = None if self.preceding is None else self.preceding.part(start, stop, self._scratch("before"))

@@ -15,6 +15,8 @@ from engine.sweep import Chunk, Sweeper
 
 T = TypeVar("T")
 
+_MANY = 8
+"""When so many times the agents looked for reach a floor, it is a bad floor."""
 _FEW = 4
 """Up to so many moments their products are summed pair by pair, beyond by one matrix product."""
 
@@ -42,18 +44,26 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
+class Whales:
+    """The most massive agents: indices [m] of this rank's (-1: another rank's) and their Δg, `rows` [m, K]."""
+
+    agents: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Of all agents, on the CPU: `end` = Σg(x) and `start` = Σg(b), both [K].
 
-    Where asked for: `spread` = ΣΔg Δgᵀ [K, K]; `whales` [m] indices of this rank's agents (-1: another rank's) and
-    `whale_rows` [m, K] their Δg.
+    Where asked for: the whales, and of all others `rise` = ΣΔg [K] and `spread` = ΣΔg Δgᵀ [K, K], which are summed
+    apart from the whales lest these drown them.
     """
 
     start: Tensor
     end: Tensor
+    whales: Whales | None = None
+    rise: Tensor | None = None
     spread: Tensor | None = None
-    whales: Tensor | None = None
-    whale_rows: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +76,32 @@ class _Part:
 
 
 class _Leaders:
-    """The agents of a chunk among whom the whales must be: the greatest |Δg| in each moment.
+    """The agents of a chunk among whom whales, and the first who is none, must be: the greatest |Δg|.
 
-    `floors` are the least that a chunk already seen had to offer: with `whales` at least that great, lesser ones need
-    not be looked at. Threads share them unlocked: a floor that is lost costs time only.
+    The first chunk sets the floors; in the others only those who reach them need be looked at.
     """
 
     def __init__(self, moments: int, whales: int) -> None:
-        self._whales = whales
+        self._count = whales + 1 if whales else 0
         self._floors = [0.0] * moments
 
-    def among(self, delta: Sequence[Row], x: State) -> Tensor:
-        found = []
-        for moment, row in enumerate(delta):
-            if row is None or not x.n or not self._whales:
-                continue
-            size = row.abs()
-            if x.device.type == "cpu" and float(size.max()) < self._floors[moment]:
-                continue
-            top = size.topk(min(self._whales, x.n))
-            found.append(top.indices)
-            if x.n >= self._whales:
-                self._floors[moment] = max(self._floors[moment], float(top.values[-1]))
-        if not found:
-            return torch.zeros(0, dtype=torch.int64, device=x.device)
+    def among(self, delta: Sequence[Row], chunk: Chunk) -> Tensor:
+        found = [self._in_row(moment, row.abs(), chunk) for moment, row in enumerate(delta) if row is not None]
+        if not found or not self._count or not chunk.now.n:
+            return torch.zeros(0, dtype=torch.int64, device=chunk.now.device)
         leaders: Tensor = torch.unique(torch.cat(found))
         return leaders
+
+    def _in_row(self, moment: int, size: Tensor, chunk: Chunk) -> Tensor:
+        floor = self._floors[moment]
+        if chunk.start and floor > 0:
+            reaching = (size >= floor).nonzero()[:, 0]
+            if len(reaching) <= _MANY * self._count:
+                return reaching
+        top = size.topk(min(self._count, len(size)))
+        if not chunk.start and len(size) >= self._count > 0:
+            self._floors[moment] = float(top.values[-1])
+        return top.indices
 
 
 def fix_means(games: Sequence[Game], sweep: Sweeper, meeting: Meeting) -> list[Game | IndicatorError]:
@@ -122,7 +132,7 @@ def first_sweep(
             for game, best in zip(games, leaders, strict=True)
         ]
 
-    by_game = zip(*sweep.each(part), strict=True)
+    by_game = zip(*sweep.each(part, lead=spread), strict=True)
     return [
         _attempt(partial(_joined, game, parts, whales, spread=spread, meeting=meeting))
         for game, parts in zip(games, by_game, strict=True)
@@ -147,12 +157,12 @@ def _part(game: Game, rows: RowsAt, leaders: _Leaders | None) -> _Part:
     if leaders is None:
         return _Part(torch.stack(sums))
     delta = differences(own, base)
-    found = leaders.among(delta, now)
+    found = leaders.among(delta, rows.chunk)
     picked = [
         torch.zeros(len(found), dtype=torch.float64, device=now.device) if row is None else row[found] for row in delta
     ]
     return _Part(
-        torch.cat((torch.stack(sums), _products(delta, now).reshape(-1))),
+        torch.cat((torch.stack(sums), _products(delta, found, now).reshape(-1))),
         found + rows.chunk.start,
         torch.stack(picked, dim=1),
     )
@@ -168,23 +178,35 @@ def _joined(
     if not spread:
         return Totals(start=sums[k:], end=sums[:k])
     agents = torch.cat([each.agents for each in whole if each.agents is not None]).cpu()
-    rows = torch.cat([each.rows for each in whole if each.rows is not None]).cpu()
-    products = sums[2 * k :].reshape(k, k)
-    chosen, chosen_rows = _whales(agents, rows, products.diagonal().sqrt(), whales, meeting)
-    return Totals(sums[k : 2 * k], sums[:k], products, chosen, chosen_rows)
-
-
-def _whales(agents: Tensor, rows: Tensor, scale: Tensor, whales: int, meeting: Meeting) -> tuple[Tensor, Tensor]:
-    """Choose by |Δg| relative to the norm of all agents' Δg, in the moment where that is greatest; ties by index."""
-    everyone, first = meeting.gather(rows)
-    score = (everyone.abs() / torch.where(scale > 0, scale, 1.0)).amax(1)
-    order = torch.argsort(score, descending=True, stable=True)[:whales]
-    order = order[score[order] > 0]
-    local = order - first
+    rows, first = meeting.gather(torch.cat([each.rows for each in whole if each.rows is not None]).cpu())
+    products = sums[2 * k :].reshape(k + 1, k)
+    chosen = _whales(rows, (products[:k].diagonal() + (rows * rows).sum(0)).sqrt(), whales)
+    local = chosen - first
     mine = (local >= 0) & (local < len(agents))
-    chosen = torch.full_like(order, -1)
-    chosen[mine] = agents[local[mine]]
-    return chosen, everyone[order]
+    indices = torch.full_like(chosen, -1)
+    indices[mine] = agents[local[mine]]
+    others = torch.ones(len(rows), dtype=torch.bool)
+    others[chosen] = False
+    lesser = rows[others]
+    return Totals(
+        start=sums[k : 2 * k],
+        end=sums[:k],
+        whales=Whales(indices, rows[chosen]),
+        rise=products[k] + lesser.sum(0),
+        spread=products[:k] + lesser.T @ lesser,
+    )
+
+
+def _whales(rows: Tensor, scale: Tensor, whales: int) -> Tensor:
+    """Choose among `rows` by |Δg| relative to the norm of all agents' Δg, in the moment where that is greatest.
+
+    Those who tie with the first who is not chosen are not chosen either: equal agents are treated equally.
+    """
+    score = (rows.abs() / torch.where(scale > 0, scale, 1.0)).amax(1)
+    order = torch.argsort(score, descending=True, stable=True)
+    last = float(score[order[whales]]) if len(order) > whales else 0.0
+    order = order[:whales]
+    return order[score[order] > last]
 
 
 def _attempt(work: Callable[[], T]) -> T | IndicatorError:
@@ -212,16 +234,21 @@ def _sums(rows: Sequence[Row], x: State) -> list[Tensor]:
     return [zero if row is None else known[id(row)] for row in rows]
 
 
-def _products(delta: Sequence[Row], x: State) -> Tensor:
-    """ΣΔg Δgᵀ over these agents, [K, K]."""
+def _products(delta: Sequence[Row], without: Tensor, x: State) -> Tensor:
+    """ΣΔg Δgᵀ and, as the last row, ΣΔg over these agents but some, [K + 1, K]."""
     k = len(delta)
     if k > _FEW:
         matrix = stacked(delta, x)
-        return matrix @ matrix.T
-    products = torch.zeros((k, k), dtype=torch.float64, device=x.device)
-    for i, first in enumerate(delta):
-        for j, second in enumerate(delta[: i + 1]):
-            if first is not None and second is not None:
+        matrix[:, without] = 0.0
+        return torch.cat((matrix @ matrix.T, matrix.sum(1)[None]))
+    rows = [None if row is None else row.index_fill(0, without, 0.0) for row in delta]
+    products = torch.zeros((k + 1, k), dtype=torch.float64, device=x.device)
+    for i, first in enumerate(rows):
+        if first is None:
+            continue
+        products[k, i] = first.sum()
+        for j, second in enumerate(rows[: i + 1]):
+            if second is not None:
                 products[i, j] = products[j, i] = torch.dot(first, second)
     return products
 
