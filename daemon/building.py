@@ -82,7 +82,7 @@ def _live(settings: SourceSection, host: str, score: Scorer) -> LiveSource:
     if settings.kind == "relay":
         return RelaySource(host, dense=settings.dense, check_cids=settings.check_cids, score=score, options=options)
     if settings.kind == "jetstream2":
-        return JetstreamV2Source(host, score=score, options=options)
+        return JetstreamV2Source(host, compress=settings.compress, score=score, options=options)
     return JetstreamV1Source(host, score=score, options=options)
 
 

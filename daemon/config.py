@@ -87,6 +87,9 @@ class Source(Section):
     dense: bool = Field(
         default=True, description="the relay's numbers have no holes (a PDS's have), so that a jump is a gap"
     )
+    compress: bool = Field(
+        default=False, description="ask a Jetstream v2 for frames compressed with its own zstd dictionary"
+    )
     check_cids: bool = Field(default=False, description="hold each record of a relay against the hash that names it")
     silence: Duration = Field(default=30 * SECOND, ge=SECOND, description="reconnect after so long without a frame")
     patience: Duration = Field(

@@ -1,10 +1,18 @@
 """Frames that a Jetstream compresses with zstd and a dictionary of its own."""
 
+from typing import Final
+
+import aiohttp
+import structlog
 import zstandard
 
 from consumers.sources import SourceError
 from consumers.sources.decoding.reading import MalformedError
 from consumers.sources.files import ZSTD_MAGIC
+
+log = structlog.get_logger()
+
+MAX_DICTIONARY_BYTES: Final = 4 << 20
 
 
 class Inflate:
@@ -36,3 +44,21 @@ class Inflate:
             return self._decompressor.decompress(frame, max_output_size=self._limit)
         except zstandard.ZstdError as error:
             raise MalformedError("undecompressable", "not a zstd frame of this dictionary") from error
+
+
+async def download(url: str, patience: float) -> bytes | None:
+    """Return the zstd dictionary at a websocket host's `url`; None, said in the log, where there is none to use."""
+    try:
+        timeout = aiohttp.ClientTimeout(total=patience)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,
+            session.get(f"http{url.removeprefix('ws')}") as response,
+        ):
+            dictionary = await response.content.read(MAX_DICTIONARY_BYTES)
+            while len(dictionary) < MAX_DICTIONARY_BYTES and (more := await response.content.read(1 << 16)):
+                dictionary += more
+        Inflate(dictionary, MAX_DICTIONARY_BYTES)
+    except (aiohttp.ClientError, TimeoutError, SourceError) as error:
+        log.warning("source_uncompressed", url=url, cause=str(error) or type(error).__name__)
+        return None
+    return dictionary

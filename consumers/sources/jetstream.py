@@ -1,8 +1,9 @@
 """Jetstream: v1 `/subscribe` (`jetstream1:{host}`) and v2 `subscribeEvents` (`jetstream2:{host}`)."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from random import Random
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlencode
 
 import orjson
@@ -12,10 +13,12 @@ from consumers.sources import Delivery, Gap
 from consumers.sources.decoding import jetstream2, records
 from consumers.sources.decoding.jetstream1 import decode_line
 from consumers.sources.decoding.reading import MalformedError, Mark, Notice, reject
-from consumers.sources.inflate import Inflate
+from consumers.sources.inflate import Inflate, download
 from consumers.sources.live import STEPPED_OVER, LiveSource, system_clock
 from consumers.sources.sequenced import SequencedSource
 from consumers.sources.websocket import Refused, SocketOptions
+
+DICTIONARY_METHOD: Final = "network.bsky.jetstream.getZstdDictionary"
 
 OLDEST: Final = 1_000_000_000_000_000
 """As a cursor of v2, the least that is taken for a time in µs: it is clamped up to the oldest event held."""
@@ -110,7 +113,7 @@ class JetstreamV2Source(SequencedSource):
         host: str,
         *,
         overlap: float = 5.0,
-        dictionary: bytes | None = None,
+        compress: bool = False,
         score: Scorer | None = None,
         options: SocketOptions | None = None,
         now: Callable[[], int] = system_clock,
@@ -118,13 +121,22 @@ class JetstreamV2Source(SequencedSource):
     ) -> None:
         """`overlap`, seconds, is read again where a time stands for the cursor.
 
-        `dictionary` is the host's zstd dictionary; frames are asked for compressed as long as the host knows it.
+        `compress` asks for frames compressed with the host's own zstd dictionary, where it has one to download.
         """
         super().__init__("jetstream2", host, score=score, options=options, now=now, random=random)
-        self._inflate = Inflate(dictionary, self._options.max_frame_bytes)
+        self._compress = compress
+        self._inflate = Inflate(None, self._options.max_frame_bytes)
         self._overlap = round(overlap * 1_000_000)
-        self._dictionary_id = self._inflate.dictionary_id
         self._too_old = False
+
+    async def deliveries(self, cursor: int | None, *, since: int | None = None) -> AsyncIterator[Delivery]:
+        """Yield deliveries, as every live source does, after the dictionary was downloaded where one is wanted."""
+        if self._compress and self._inflate.dictionary_id is None:
+            dictionary = await download(f"{self._url}/xrpc/{DICTIONARY_METHOD}", self._options.open_timeout)
+            self._inflate = Inflate(dictionary, self._options.max_frame_bytes)
+        async with aclosing(cast("AsyncGenerator[Delivery]", super().deliveries(cursor, since=since))) as deliveries:
+            async for delivery in deliveries:
+                yield delivery
 
     @property
     def _dense(self) -> bool:
@@ -132,8 +144,8 @@ class JetstreamV2Source(SequencedSource):
 
     def _address(self) -> str:
         query = [("collections", collection) for collection in records.COLLECTIONS]
-        if self._dictionary_id is not None:
-            query.append(("zstdDictionary", str(self._dictionary_id)))
+        if self._inflate.dictionary_id is not None:
+            query.append(("zstdDictionary", str(self._inflate.dictionary_id)))
         wire = self._continuity.wire
         if self._too_old or (self._continuity.cursor is None and self._continuity.t):
             query.append(("cursor", str(max(OLDEST, self._continuity.t - self._overlap))))
@@ -167,7 +179,7 @@ class JetstreamV2Source(SequencedSource):
             self._too_old = True
         elif name == "UnknownZstdDictionary":
             self.stats.notices["UnknownZstdDictionary"] += 1
-            self._dictionary_id = None
+            self._inflate.dictionary_id = None
 
 
 def _error_name(body: bytes) -> str | None:

@@ -374,11 +374,35 @@ async def test_v2_reads_on_from_the_oldest_after_a_cursor_too_old_and_says_the_g
     assert source.stats.notices == {"CursorTooOld": 1, "OutdatedCursor": 1}
 
 
-async def test_v2_does_without_a_dictionary_that_the_host_does_not_know():
+DICTIONARY = "/xrpc/network.bsky.jetstream.getZstdDictionary"
+
+
+async def test_v2_reads_compressed_frames_with_the_dictionary_that_the_host_gives():
+    samples = [v2_message(seq=n) for n in range(2_000)]
+    dictionary = zstandard.train_dictionary(4_096, samples)
+    squeeze = zstandard.ZstdCompressor(dict_data=dictionary).compress
+    packed = sends(squeeze(samples[1]), b"\x28\xb5\x2f\xfdno", squeeze(samples[3]))
+    async with FakeHost([packed], files={DICTIONARY: dictionary.as_bytes()}) as host:
+        whole = await until(v2(host, compress=True), lambda d: d.cursor == 3)
+    assert f"zstdDictionary={dictionary.dict_id()}" in host.asked[0]
+    assert seqs(whole.events) == [1, 3]
+    assert reasons(whole) == ["undecompressable"]
+
+
+@pytest.mark.parametrize("file", [None, b"nonsense"])
+async def test_v2_does_without_a_dictionary_that_the_host_does_not_have(file):
+    files = {} if file is None else {DICTIONARY: file}
+    async with FakeHost([(404, "none"), replays_v2(messages(1, 2))][file is not None :], files=files) as host:
+        await until(v2(host, compress=True), lambda d: d.cursor == 2)
+    assert "zstdDictionary" not in host.asked[-1]
+
+
+async def test_v2_does_without_a_dictionary_that_the_host_has_retired():
     dictionary = zstandard.train_dictionary(4_096, [v2_message(seq=n) for n in range(2_000)])
     unknown = (400, '{"error":"UnknownZstdDictionary","message":"fetch the current one"}')
-    async with FakeHost([unknown, replays_v2(messages(1, 2))]) as host:
-        await until(v2(host, dictionary=dictionary.as_bytes()), lambda d: d.cursor == 2)
+    files = {DICTIONARY: dictionary.as_bytes()}
+    async with FakeHost([unknown, replays_v2(messages(1, 2))], files=files) as host:
+        await until(v2(host, compress=True), lambda d: d.cursor == 2)
     assert ["zstdDictionary" in path for path in host.asked] == [True, False]
 
 
@@ -399,3 +423,10 @@ async def test_v1_steps_over_a_frame_that_cannot_be_received_and_says_so():
     assert {event.t - TIME_US for event in whole.events} == {0, 5_000, 9_000_000}
     assert set(reasons(whole)) == {"oversize_frame"}
     assert [gap.cause for gap in whole.gaps] == ["stepped_over"]
+
+
+async def test_a_fault_of_our_own_ends_the_source_loudly(monkeypatch):
+    source = RelaySource("relay.example", score=no_score, options=QUICK)
+    monkeypatch.setattr(source, "_address", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        await until(source, lambda _: False)

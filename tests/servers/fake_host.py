@@ -1,12 +1,13 @@
 """A websocket host that does what a test tells it, connection by connection, and remembers how it was asked."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 Act = Callable[[ServerConnection, int | None], Awaitable[None]]
@@ -16,8 +17,10 @@ Act = Callable[[ServerConnection, int | None], Awaitable[None]]
 class FakeHost:
     """The nth connection plays the nth act, later ones the last. An act may be an HTTP error (status, body)."""
 
-    def __init__(self, acts: Sequence[Act | tuple[int, str]]) -> None:
+    def __init__(self, acts: Sequence[Act | tuple[int, str]], *, files: Mapping[str, bytes] | None = None) -> None:
+        """`files` are given for a plain GET of their path."""
         self.acts = acts
+        self.files = files or {}
         self.asked: list[str] = []
         self._server: Server | None = None
 
@@ -51,6 +54,9 @@ class FakeHost:
         return [cursor_of(path) for path in self.asked]
 
     def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.path in self.files:
+            body = self.files[request.path]
+            return Response(200, "OK", Headers({"Content-Length": str(len(body)), "Connection": "close"}), body)
         self.asked.append(request.path)
         act = self._act()
         if isinstance(act, tuple):
