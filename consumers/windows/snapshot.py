@@ -23,19 +23,18 @@ def gather(states: Sequence[State]) -> tuple[list[str], Columns, Columns]:
     valences over 200,000 posts of one agent in one window gets there.
     """
     chosen = [_active(state) for state in states]
-    names = [name for state, slots in zip(states, chosen, strict=True) for name in state.slots.names[slots].tolist()]
-    current = np.empty((WIDTH, len(names)), np.int32)
-    preceding = np.empty((WIDTH, len(names)), np.int32)
-    places = _places(names, [len(slots) for slots in chosen])
-    start = 0
-    for state, slots in zip(states, chosen, strict=True):
-        where = places[start : start + len(slots)]
-        _copy(state.current, slots, current, where)
-        _copy(state.preceding, slots, preceding, where)
-        start += len(slots)
-    if len(states) > 1:
-        names.sort()
-    return names, current, preceding
+    names = np.concatenate([state.slots.names[slots] for state, slots in zip(states, chosen, strict=True)])
+    slots = np.concatenate(chosen)
+    owners = np.repeat(np.arange(len(states)), [len(some) for some in chosen])
+    if np.count_nonzero([len(some) for some in chosen]) > 1:
+        # Each partition's own are in order, so this merges a few sorted runs.
+        order = np.array(sorted(range(len(names)), key=names.tolist().__getitem__), np.int64)
+        names, slots, owners = names[order], slots[order], owners[order]
+    windows = [np.empty((WIDTH, len(names)), np.int32) for _ in range(2)]
+    for start in range(0, len(names), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        _copy(states, slots[block], owners[block], [window[:, block] for window in windows])
+    return names.tolist(), windows[0], windows[1]
 
 
 def _active(state: State) -> Ints:
@@ -51,19 +50,14 @@ def _active(state: State) -> Ints:
     return slots[active]
 
 
-def _places(names: list[str], sizes: Sequence[int]) -> Ints:
-    """Return where each agent stands once all are sorted; each partition's own are already in order."""
-    if sum(1 for size in sizes if size) <= 1:
-        return np.arange(len(names))
-    order = np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)
-    places = np.empty(len(names), np.int64)
-    places[order] = np.arange(len(names))
-    return places
-
-
-def _copy(sums: Ints, slots: Ints, into: Columns, where: Ints) -> None:
-    """Copy rows of int64 sums to columns of int32."""
-    for start in range(0, len(slots), _BLOCK):
-        rows = sums[slots[start : start + _BLOCK]]
-        np.clip(rows, _INT32.min, _INT32.max, out=rows)
-        into[:, where[start : start + _BLOCK]] = rows.T
+def _copy(states: Sequence[State], slots: Ints, owners: Ints, into: Sequence[Columns]) -> None:
+    """Copy rows of int64 sums, of the current and the preceding window, to columns of int32."""
+    rows = np.empty((2, len(slots), WIDTH), np.int64)
+    for owner, state in enumerate(states):
+        own = np.flatnonzero(owners == owner)
+        if own.size:
+            rows[0, own] = state.current[slots[own]]
+            rows[1, own] = state.preceding[slots[own]]
+    np.clip(rows, _INT32.min, _INT32.max, out=rows)
+    for window, values in zip(into, rows, strict=True):
+        window[:] = values.T
