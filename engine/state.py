@@ -129,7 +129,7 @@ class State:
         """Sum a row over these agents, exactly if it holds integers, as a float64 scalar."""
         if row.is_floating_point():
             return row.sum()
-        narrow = self._peak(row) * self.n <= _INT32.max
+        narrow = self.n == 0 or self._peak(row) * self.n <= _INT32.max
         return row.sum(dtype=torch.int32 if narrow else torch.int64).to(torch.float64)
 
     def _peak(self, row: Tensor) -> int:
