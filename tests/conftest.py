@@ -21,12 +21,20 @@ def kafka_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]
 @pytest.fixture(scope="session")
 def kafka(kafka_folder: Callable[[], Path]) -> Iterator[Kafka]:
     """A running broker, shared by the session: use topics of your own, do not stop it."""
-    with Kafka(kafka_folder()) as broker:
+    with Kafka(kafka_folder(), brief=True) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def other_kafka(kafka_folder: Callable[[], Path]) -> Iterator[Kafka]:
+    """The broker behind `own_kafka`; take that one."""
+    with Kafka(kafka_folder(), brief=True) as broker:
         yield broker
 
 
 @pytest.fixture
-def own_kafka(kafka_folder: Callable[[], Path]) -> Iterator[Kafka]:
-    """A running broker of the test's own, to stop, kill and start again."""
-    with Kafka(kafka_folder()) as broker:
-        yield broker
+def own_kafka(other_kafka: Kafka) -> Kafka:
+    """A running broker that the test may stop, kill and start again; other tests' topics may be on it."""
+    if not other_kafka.running:
+        other_kafka.start()
+    return other_kafka

@@ -36,7 +36,7 @@ class KafkaOptions:
     """Of the topics created; None leaves it to the broker."""
     connect_seconds: float = 10.0
     delivery_seconds: float = 60.0
-    """How long an append is retried, over restarted brokers and moved leaders, before it fails."""
+    """How long an append, or a question for offsets, is retried over restarted brokers and moved leaders."""
 
 
 def client_arguments(options: KafkaOptions) -> dict[str, Any]:

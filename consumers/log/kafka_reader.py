@@ -31,6 +31,7 @@ def new_consumer(options: KafkaOptions) -> Any:
         fetch_max_wait_ms=_LONG_POLL_MS,
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+        request_timeout_ms=round(options.delivery_seconds * 1000),
     )
 
 

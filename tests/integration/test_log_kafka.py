@@ -90,6 +90,8 @@ async def test_an_append_that_no_broker_takes_fails_within_its_time_and_the_log_
             await log.append(topic, [Entry(b"k", b"v")])
         with pytest.raises(LogError, match="an earlier append failed"):
             await log.append(topic, [Entry(b"k", b"v")])
+        with pytest.raises(LogError, match="did not give offsets"):
+            await log.end_offsets(topic)
         assert log.stats.appended == 1
         assert log.stats.last_error is not None
     assert len([record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]) < 20
@@ -171,7 +173,7 @@ def secured(kafka_folder: Callable[[], Path]) -> Iterator[tuple[Kafka, Path, int
     )
     store.write_text(key.read_text() + cert.read_text())
     port = free_port()
-    broker = Kafka(folder / "broker")
+    broker = Kafka(folder / "broker", brief=True)
     login = "org.apache.kafka.common.security"
     listeners = {"PLAINTEXT": broker.port, "SECURE": port}
     broker.configure_listeners(
