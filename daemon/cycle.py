@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from consumers.log import Entry, Log, Topics
 from consumers.snapshot import Coverage, Snapshot
+from daemon import recall
 from daemon.attributions import Attributions
 from daemon.carried import Carried
 from daemon.latest import Latest, Results
@@ -113,13 +114,18 @@ class Cycle:
         self._device = device_of(plan.device)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._publisher = Publisher(log, topics.attributions, plan.policy, self._thread, clock=self._clock)
-        self._carried = Carried()
+        self._carried: Carried | None = None
         self._version = version("starlingd")
 
     async def __call__(self, snapshot: Snapshot) -> RunRecord:
         """Run the engine over a closed window, publish what it vouches for, and return the run's record."""
         run = run_id(snapshot.lens, snapshot.end, self.plan.fingerprint(snapshot, self._settings))
-        computed = await asyncio.get_running_loop().run_in_executor(self._thread, self._compute, snapshot)
+        if self._carried is None:
+            self._carried = Carried(await recall.published(self._log, self._topics.attributions))
+            self._publisher.published = self._carried.published
+        computed = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._compute, snapshot, self._carried
+        )
         written = await self._publisher.publish(computed.table, run, snapshot.lens, snapshot.erased)
         record = self._record(run, snapshot, computed, written)
         await self._log.append(self._topics.runs, [Entry(run.encode(), record.encode())])
@@ -133,15 +139,16 @@ class Cycle:
         self._thread.shutdown()
 
     def dump(self) -> bytes:
-        """Return what the next run needs of the ones before, for the checkpoint."""
-        return self._carried.dump()
+        """Return what the next run needs of the ones before, for the checkpoint; nothing while that is not known."""
+        return b"" if self._carried is None else self._carried.dump()
 
     def load(self, blob: bytes) -> None:
         """Go on from a dump; raises ValueError for one that this version did not write."""
-        self._carried = Carried.load(blob)
-        self._publisher.published = self._carried.published
+        if blob:
+            self._carried = Carried.load(blob)
+            self._publisher.published = self._carried.published
 
-    def _compute(self, snapshot: Snapshot) -> _Computed:
+    def _compute(self, snapshot: Snapshot, carried: Carried) -> _Computed:
         """Run the engine; on the engine's thread."""
         begun = self._clock()
         current = State(torch.from_numpy(snapshot.current)).to(self._device)
@@ -150,7 +157,7 @@ class Cycle:
             preceding = State(torch.from_numpy(snapshot.preceding)).to(self._device)
         visibility = received(snapshot.current)
         seen = torch.from_numpy(visibility).to(self._device)
-        memory = self._carried.reordered(snapshot.agents, snapshot.erased)
+        memory = carried.reordered(snapshot.agents, snapshot.erased)
         built = self._clock()
         findings = analyse(
             current,

@@ -197,6 +197,20 @@ async def test_who_went_silent_or_was_erased_gets_a_tombstone_even_after_a_resta
     assert sorted(gone) == [name(2), name(3), name(7)]
 
 
+async def test_without_a_checkpoint_the_topic_says_who_was_published(log: SqliteLog) -> None:
+    with cycle(log) as run:
+        await run(snapshot(population(4, 1)))
+        await run(snapshot(population(3, 1), end=END + MINUTE))
+    with cycle(log) as run:
+        unknown = run.dump()
+    with cycle(log) as run:
+        run.load(unknown)
+        record = await run(snapshot(population(2, 1), end=END + 2 * MINUTE))
+    assert record.tombstones == 1
+    gone = [key for key, value in await written(log, TOPICS.attributions) if value is None]
+    assert sorted(gone) == [name(2), name(3)]
+
+
 async def test_a_run_that_could_not_be_committed_leaves_what_it_carries_as_it_was(log: SqliteLog) -> None:
     with cycle(log, indicators=("panic",)) as run:
         await run(snapshot(population(30, 1), population(30, 2)))

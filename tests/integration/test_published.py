@@ -1,0 +1,70 @@
+"""What a subscriber reads from a real Kafka after runs of the real engine."""
+
+from uuid import uuid4
+
+import pytest
+
+from consumers.log import Topic, Topics
+from consumers.log.kafka import KafkaLog
+from consumers.log.kafka_options import KafkaOptions
+from consumers.snapshot import Coverage, Snapshot
+from daemon.cycle import Cycle, Plan
+from daemon.following import Follower
+from daemon.recall import published
+from tests.populations import names, population
+from tests.servers.kafka import Kafka
+
+pytestmark = pytest.mark.kafka
+
+MINUTE = 60_000_000
+START = 1_783_172_280_000_000
+
+
+def window(number: int, agents: int) -> Snapshot:
+    end = START + (60 + number) * MINUTE
+    return Snapshot(
+        lens="all",
+        start=end - 60 * MINUTE,
+        end=end,
+        agents=names(agents),
+        current=population(agents, number),
+        preceding=population(agents, number + 100),
+        coverage=Coverage(1.0),
+        preceding_coverage=Coverage(1.0),
+        watermark=end,
+    )
+
+
+async def test_a_subscriber_gets_each_run_after_its_attributions_and_tombstones_for_who_left(kafka: Kafka) -> None:
+    topics = Topics(f"published-{uuid4().hex[:8]}")
+    day = 86_400_000
+    async with KafkaLog(KafkaOptions(kafka.bootstrap)) as log:
+        await log.ensure([Topic(topics.attributions, 3, day, "compact,delete"), Topic(topics.runs, 1, day)])
+        cycle = Cycle(log, topics, Plan(("attention", "cascade"), device="cpu", panels=(100,)))
+        try:
+            runs = [await cycle(window(0, 500)), await cycle(window(1, 400))]
+        finally:
+            cycle.close()
+        assert [run.tombstones for run in runs] == [0, 100]
+        assert await published(log, topics.attributions) == names(400)
+        follower = Follower(log, topics, names(500)[450])
+        seen = [found async for found in _first(follower, 2)]
+        assert [found.run for found in seen] == runs
+        assert seen[0].agent is not None
+        assert seen[0].agent.run == runs[0].id
+        assert set(seen[0].agent.level) == {"attention", "cascade"}
+        assert set(seen[0].agent.change or {}) == {"attention", "cascade"}
+        assert seen[1].agent is None
+
+
+async def _first(follower: Follower, count: int):
+    following = follower.committed(history=10)
+    try:
+        async for found in following:
+            if found is not None:
+                yield found
+                count -= 1
+            if count == 0:
+                return
+    finally:
+        await following.aclose()
