@@ -6,6 +6,7 @@ With a(t) = t^|A| (1−t)^(m−|A|) the chance that the whales A are in, H and T
 the ocean's weights are ∫Σ a ∇q, its quadratic form ∫Σ a (½−t)H, and a whale's part ∫Σ (q with it − q without it).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,9 @@ def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE)
     assert sums.spread is not None
     rise, spread = sums.rise, sums.spread
     m, k = sums.whales.rows.shape
+    if not bool(spread.any()):
+        # There is no ocean: what is left is the whales' own game, whose value is exact.
+        return _whales_alone(indicator, sums.start, sums.whales.rows)
     inside = _subsets(m)
     corners = inside @ sums.whales.rows
 
@@ -78,6 +82,20 @@ def correction(ocean: Ocean, first: Tensor, delta: Sequence[Row], x: State) -> T
         bend.add_(slope)
         added = bend.mul_(row) if added is None else added.addcmul_(bend, row)
     return added if added is not None else torch.zeros(x.n, dtype=torch.float64, device=x.device)
+
+
+def _whales_alone(indicator: Indicator, start: Tensor, rows: Tensor) -> Ocean:
+    """The Shapley value of the game of the whales, by enumeration."""
+    m, k = rows.shape
+    inside = _subsets(m)
+    level = values(indicator, start + inside @ rows)
+    size = inside.sum(1)
+    others = torch.lgamma(size + 1) + torch.lgamma(m - size) - math.lgamma(m + 1)
+    shares = torch.zeros(m, dtype=torch.float64)
+    for whale in range(m):
+        without = (inside[:, whale] == 0).nonzero()[:, 0]
+        shares[whale] = (others[without].exp() * (level[without + (1 << whale)] - level[without])).sum()
+    return Ocean(torch.zeros(k, dtype=torch.float64), torch.zeros((k, k), dtype=torch.float64), shares, 0.0)
 
 
 def _subsets(m: int) -> Tensor:

@@ -76,13 +76,14 @@ class _Part:
 
 
 class _Leaders:
-    """The agents of a chunk among whom whales, and the first who is none, must be: the greatest |Δg|.
+    """The agents of a chunk among whom the whales must be: in each moment those of the greatest |Δg|.
 
-    The first chunk sets the floors; in the others only those who reach them need be looked at.
+    One more than twice the whales, to see whether there are so few agents that all are whales. The first chunk sets
+    the floors; in the others only those who reach them need be looked at.
     """
 
     def __init__(self, moments: int, whales: int) -> None:
-        self._count = whales + 1 if whales else 0
+        self._count = 2 * whales + 1 if whales else 0
         self._floors = [0.0] * moments
 
     def among(self, delta: Sequence[Row], chunk: Chunk) -> Tensor:
@@ -200,13 +201,15 @@ def _joined(
 def _whales(rows: Tensor, scale: Tensor, whales: int) -> Tensor:
     """Choose among `rows` by |Δg| relative to the norm of all agents' Δg, in the moment where that is greatest.
 
-    Those who tie with the first who is not chosen are not chosen either: equal agents are treated equally.
+    Those who tie with the first who is not chosen are not chosen either: equal agents are treated equally. Up to
+    twice the `whales`, all who differ from the baseline are whales: an ocean is smooth only when it is large.
     """
     score = (rows.abs() / torch.where(scale > 0, scale, 1.0)).amax(1)
     order = torch.argsort(score, descending=True, stable=True)
-    last = float(score[order[whales]]) if len(order) > whales else 0.0
-    order = order[:whales]
-    return order[score[order] > last]
+    order = order[score[order] > 0]
+    if len(order) <= 2 * whales:
+        return order
+    return order[:whales][score[order[:whales]] > score[order[whales]]]
 
 
 def _attempt(work: Callable[[], T]) -> T | IndicatorError:

@@ -1,4 +1,4 @@
-"""A run says of every indicator and baseline all that follows, as single attributions would; one fails alone."""
+"""A run says of every indicator and baseline all that follows, as attributions alone would; one fails alone."""
 
 import pytest
 import torch
