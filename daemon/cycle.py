@@ -60,7 +60,7 @@ class Plan:
 
 @dataclass(slots=True)
 class CycleStats:
-    """Totals since the start; `seconds` by phase: snapshot, engine, encode, publish."""
+    """Totals since the start; `seconds` by phase: snapshot, engine, encode (ranking too), publish."""
 
     runs: int = 0
     attributions: int = 0
@@ -171,6 +171,7 @@ class Cycle:
             seed=self.plan.seed,
             memory=memory,
         )
+        answered = self._clock()
         table = Attributions(
             agents=snapshot.agents,
             phi={
@@ -182,10 +183,14 @@ class Cycle:
             visibility=visibility,
             tier_names=TIERS,
         )
-        return _Computed(findings, table, memory, {"snapshot": built - begun, "engine": self._clock() - built})
+        timings = {"snapshot": built - begun, "engine": answered - built, "encode": self._clock() - answered}
+        return _Computed(findings, table, memory, timings)
 
     def _record(self, run: str, snapshot: Snapshot, computed: _Computed, written: Written) -> RunRecord:
-        timings = computed.timings | {"encode": written.encode, "publish": written.publish}
+        timings = computed.timings | {
+            "encode": computed.timings["encode"] + written.encode,
+            "publish": written.publish,
+        }
         lag = None if self._now is None else self._now() - snapshot.watermark / MICRO
         return RunRecord(
             id=run,
