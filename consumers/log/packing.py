@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import numpy as np
-from zstandard import ZstdCompressor, ZstdDecompressor
+from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
 _HEADER = struct.Struct("<IB")
 _INT = np.dtype("<i4")
 _TOMBSTONE = -1
 _LEVEL = 1
+
+
+class DamagedError(Exception):
+    """A blob that is not what was packed."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,22 +67,28 @@ class Packer:
         return self._compress(b"".join(parts))
 
     def unpack(self, first: int, blob: bytes) -> Records:
-        """Return the batch that a blob holds; `first` is its first offset. Raises ZstdError where it is damaged."""
-        raw = self._decompress(blob)
-        count, sparse = _HEADER.unpack_from(raw)
-        at = _HEADER.size
-        offsets: Sequence[int] = range(first, first + count)
-        if sparse:
-            offsets = (np.frombuffer(raw, _INT, count, at).astype(np.int64) + first).tolist()
-            at += count * _INT.itemsize
-        lengths = np.frombuffer(raw, _INT, 2 * count, at).tolist()
-        at += 2 * count * _INT.itemsize
-        ends = list(accumulate(lengths, _advance, initial=at))
-        slices = [raw[start:end] for start, end in pairwise(ends)]
-        values: list[bytes | None] = [*slices[count:]]
-        if _TOMBSTONE in lengths:
-            values = [None if length < 0 else value for length, value in zip(lengths[count:], values, strict=True)]
-        return Records(offsets, slices[:count], values)
+        """Return the batch that a blob holds; `first` is its first offset. Raises DamagedError."""
+        try:
+            return _parse(first, self._decompress(blob))
+        except (ZstdError, MemoryError, struct.error, ValueError) as error:  # a flipped bit may ask for terabytes
+            raise DamagedError(f"a batch is damaged: {error}") from error
+
+
+def _parse(first: int, raw: bytes) -> Records:
+    count, sparse = _HEADER.unpack_from(raw)
+    at = _HEADER.size
+    offsets: Sequence[int] = range(first, first + count)
+    if sparse:
+        offsets = (np.frombuffer(raw, _INT, count, at).astype(np.int64) + first).tolist()
+        at += count * _INT.itemsize
+    lengths = np.frombuffer(raw, _INT, 2 * count, at).tolist()
+    at += 2 * count * _INT.itemsize
+    ends = list(accumulate(lengths, _advance, initial=at))
+    slices = [raw[start:end] for start, end in pairwise(ends)]
+    values: list[bytes | None] = [*slices[count:]]
+    if _TOMBSTONE in lengths:
+        values = [None if length < 0 else value for length, value in zip(lengths[count:], values, strict=True)]
+    return Records(offsets, slices[:count], values)
 
 
 def _advance(at: int, length: int) -> int:

@@ -4,25 +4,22 @@ An append returns after its commit has reached the disk (`synchronous=full`): ne
 what was acknowledged, as far as the disk keeps its own word. With `normal` an append waits for no disk: kill -9
 still takes nothing, a power cut may take the last seconds, and a cursor saved elsewhere may then be ahead of the log.
 SQLite runs on threads of its own, so the event loop never waits for a disk: one writes, one reads.
-`:memory:` is a log that lives as long as it is open.
+`:memory:` is a log that lives as long as it is open. A file does not shrink: what retention frees is written again.
 """
 
 import asyncio
-import fcntl
 import os
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import structlog
-from zstandard import ZstdError
 
 from consumers.log import Entry, LogError, LogStats, Topic
 from consumers.log.positions import position_fault
+from consumers.log.sqlite_faults import claim, told
 from consumers.log.sqlite_reader import SqliteReader
 from consumers.log.sqlite_store import Store, connect
 from consumers.log.sqlite_upkeep import Upkeep
@@ -30,6 +27,8 @@ from consumers.log.sqlite_upkeep import Upkeep
 T = TypeVar("T")
 Synchronous = Literal["full", "normal"]
 _UPKEEP_SECONDS = 1.0
+_REST = 4.0
+"""How long upkeep rests after a step, in times of what the step took."""
 _logger = structlog.get_logger(__name__)
 
 
@@ -53,6 +52,7 @@ class SqliteLog:
         self._stats = LogStats()
         self._lock: int | None = None
         self._next_upkeep = 0.0
+        self._keeping_up: asyncio.Future[None]
         self._appended: dict[str, asyncio.Event] = {}
 
     @property
@@ -62,9 +62,11 @@ class SqliteLog:
 
     async def __aenter__(self) -> Self:
         if self.path != ":memory:" and not self.read_only:
-            self._lock = _claim(self.path)
+            self._lock = claim(self.path)
         self._writing = ThreadPoolExecutor(1, "log-write")
         self._reading = self._writing if self.path == ":memory:" else ThreadPoolExecutor(1, "log-read")
+        self._keeping_up = asyncio.get_running_loop().create_future()
+        self._keeping_up.set_result(None)
         try:
             await self._on(self._writing, self._open)
         except BaseException:
@@ -74,6 +76,8 @@ class SqliteLog:
 
     async def __aexit__(self, *exc: object) -> None:
         """Finish what was begun and close the file."""
+        self._keeping_up.cancel()
+        await asyncio.wait({self._keeping_up})
         for pool in {self._writing, self._reading}:
             await asyncio.to_thread(pool.shutdown)
         for store in ("_store", "_read_store"):
@@ -108,18 +112,21 @@ class SqliteLog:
         self._stats.append_seconds += time.perf_counter() - began
         self.arrival(topic).set()
         del self._appended[topic]
-        if (now := self._clock()) >= self._next_upkeep:
-            self._next_upkeep = now + _UPKEEP_SECONDS
-            self._writing.submit(self._keep_up, round(now * 1000))
+        if self._keeping_up.done() and self._clock() >= self._next_upkeep:
+            self._keeping_up = asyncio.create_task(self._keep_up())
 
-    def _keep_up(self, now_ms: int) -> None:
-        """Do a step of upkeep on the writing thread. A fault is logged; the next append meets it if it lasts."""
+    async def _keep_up(self) -> None:
+        """Do what upkeep is due, on the writing thread, for at most a part of its time: appends come first."""
         try:
-            if self._upkeep.step(now_ms):
-                self._next_upkeep = 0.0
-        except (sqlite3.Error, ZstdError) as error:
-            self._stats.last_error = f"upkeep: {error}"
-            _logger.warning("log upkeep failed", path=self.path, error=str(error))
+            more = True
+            while more:
+                began = time.perf_counter()
+                more = await self._on(self._writing, self._upkeep.step, round(self._clock() * 1000))
+                if more:
+                    await asyncio.sleep(_REST * (time.perf_counter() - began))
+        except LogError as error:  # kept in the stats; an append meets it too if it lasts
+            _logger.warning("log upkeep failed", error=str(error))
+        self._next_upkeep = self._clock() + _UPKEEP_SECONDS
 
     async def begin_offsets(self, topic: str) -> dict[int, int]:
         """Return where each partition begins: offsets below were taken by retention."""
@@ -150,45 +157,8 @@ class SqliteLog:
     async def _on(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: object) -> T:
         """Run a function on one of the two threads; its errors become LogErrors."""
         try:
-            with _told(self.path):
+            with told(self.path):
                 return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
         except LogError as error:
             self._stats.last_error = str(error)
             raise
-
-
-@contextmanager
-def _told(path: str) -> Iterator[None]:
-    """Turn what SQLite raises into a LogError of one sentence."""
-    try:
-        yield
-    except (sqlite3.DatabaseError, ZstdError) as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith("SQLITE_FULL"):
-            advice = "make room on its disk; nothing of the last append was kept"
-        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or isinstance(error, ZstdError):
-            advice = "the file is damaged or no log, so move it away and start anew or restore it"
-        elif name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
-            advice = "see that its directory exists and may be written"
-        else:
-            advice = "see that its disk works"
-        raise LogError(f"The log {path} failed ({error}): {advice}.") from error
-    except RuntimeError as error:  # an executor that is shut down says it so
-        raise LogError(f"The log {path} is closed: open it before use.") from error
-
-
-def _claim(path: str) -> int:
-    """Lock the log for this process, until the descriptor returned is closed or the process ends."""
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise LogError(
-            f"The log {path} cannot be opened ({error.strerror}): give it a path that may be written."
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise LogError(f"Another process writes the log {path}: stop it, or give this one another path.") from None
-    return descriptor

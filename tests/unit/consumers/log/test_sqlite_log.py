@@ -42,12 +42,13 @@ async def read(log: SqliteLog, topic: str, partitions: int = 1) -> list[tuple[in
     return held
 
 
-async def upkeep(log: SqliteLog, clock: Clock, steps: int = 50) -> None:
-    """Run the upkeep that appends would have run in the background."""
+async def upkeep(log: SqliteLog, clock: Clock, rounds: int = 5) -> None:
+    """Have appends start the upkeep, and wait for it."""
     await log.ensure([Topic("tick", 1, 10**12)])
-    for _ in range(steps):
+    for _ in range(rounds):
         clock.now += 2.0
         await log.append("tick", [Entry(b"k", b"v")])
+        await log._keeping_up
 
 
 async def test_a_second_writer_is_refused_in_one_sentence(path):
@@ -184,7 +185,7 @@ async def test_retention_takes_only_what_is_past_it(path, clock):
         clock.now += DAY / 2
         await log.append("t", [Entry(b"k", b"new")] * 5)
         clock.now += DAY / 2 + 1
-        await upkeep(log, clock, steps=3)
+        await upkeep(log, clock)
         assert await log.begin_offsets("t") == {0: 10}
         assert [value for _, _, value in await read(log, "t")] == [b"new"] * 5
 
@@ -194,7 +195,7 @@ async def test_offsets_go_on_after_retention_took_everything_and_the_log_was_reo
         await log.ensure([Topic("t", 1, 1_000)])
         await log.append("t", [Entry(b"k", b"old")] * 10)
         clock.now += 10
-        await upkeep(log, clock, steps=3)
+        await upkeep(log, clock)
     async with SqliteLog(path, clock=clock) as log:
         await log.append("t", [Entry(b"k", b"new")])
         assert await log.end_offsets("t") == {0: 11}
@@ -207,7 +208,7 @@ async def test_a_changed_retention_is_taken_over(path, clock):
         await log.append("t", [Entry(b"k", b"v")])
         await log.ensure([Topic("t", 1, 1_000)])
         clock.now += 10
-        await upkeep(log, clock, steps=3)
+        await upkeep(log, clock)
         assert await log.begin_offsets("t") == {0: 1}
 
 
