@@ -70,7 +70,7 @@ class Watchdog:
 
     def __init__(self, health: Health, *, every: float = 1.0, out: TextIO | None = None) -> None:
         """Look every so many seconds; `out` needs a file descriptor."""
-        self._health, self._every, self._out = health, every, out or sys.stderr
+        self._health, self._every, self._out = health, every, out or sys.__stderr__ or sys.stderr
         self._stop = threading.Event()
         self._told = False
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
