@@ -17,6 +17,7 @@ from torch import Tensor
 TOLERANCE = 1e-12
 _COARSE, _FINE = 12, 20
 _HALVINGS = 60
+_FEW_HALVINGS = 7
 _PATIENCE = 5
 _BISECTIONS = 30
 _MOST_INTERVALS = 2048
@@ -82,10 +83,10 @@ def _whole() -> _Mesh:
     )
 
 
-def _graded() -> _Mesh:
-    edges = torch.cat((torch.zeros(1, dtype=torch.float64), 2.0 ** torch.arange(-_HALVINGS, 0, dtype=torch.float64)))
-    far = torch.zeros(2 * _HALVINGS, dtype=torch.bool)
-    far[_HALVINGS:] = True
+def _graded(halvings: int) -> _Mesh:
+    edges = torch.cat((torch.zeros(1, dtype=torch.float64), 2.0 ** torch.arange(-halvings, 0, dtype=torch.float64)))
+    far = torch.zeros(2 * halvings, dtype=torch.bool)
+    far[halvings:] = True
     return _Mesh(edges[:-1].repeat(2), edges[1:].repeat(2), far)
 
 
@@ -119,23 +120,37 @@ def integrate_each(
 ) -> list[Integral]:
     """Integrate B functions of D components; `f` takes t, u and which functions, [b], and returns [T, b, D].
 
-    Those that one interval serves share one call. `magnitude` is [B, D]. See `integrate`.
+    They share one interval and then one coarse mesh, halving towards both ends; those whom neither serves are refined
+    one by one. `magnitude` is [B, D]. See `integrate`.
     """
-    functions = len(magnitude)
     tolerance = max(tolerance, _FLOOR)
     least = magnitude * (_FLOOR / tolerance)
-    everyone = torch.arange(functions)
-    value, error, size = (
-        each.reshape(magnitude.shape) for each in _measure(lambda t, u: f(t, u, everyone).flatten(1), _whole())
-    )
-    size = torch.maximum(size, least)
-    good = (error <= tolerance * size).all(1) | ~torch.isfinite(value).all(1)
+    found: dict[int, Integral] = {}
+    for mesh in (_whole(), _graded(_FEW_HALVINGS)):
+        left = [one for one in range(len(magnitude)) if one not in found]
+        if left:
+            found |= _served(f, mesh, left, least, tolerance)
     return [
-        Integral(value[one], error[one], size[one])
-        if bool(good[one])
-        else _refined(_one(f, everyone[one : one + 1]), least[one], tolerance)
-        for one in range(functions)
+        found[one] if one in found else _refined(_one(f, torch.tensor([one])), least[one], tolerance)
+        for one in range(len(magnitude))
     ]
+
+
+def _served(
+    f: Callable[[Tensor, Tensor, Tensor], Tensor], mesh: _Mesh, which: list[int], least: Tensor, tolerance: float
+) -> dict[int, Integral]:
+    """Integrate these functions over one mesh, and give those that it serves or that are not finite."""
+    chosen = torch.tensor(which)
+    value, error, size = (
+        each.sum(0).reshape(len(which), -1) for each in _measure(lambda t, u: f(t, u, chosen).flatten(1), mesh)
+    )
+    size = torch.maximum(size, least[chosen])
+    good = (error <= tolerance * size).all(1) | ~torch.isfinite(value).all(1)
+    return {
+        one: Integral(value[place], error[place], size[place])
+        for place, (one, served) in enumerate(zip(which, good.tolist(), strict=True))
+        if served
+    }
 
 
 def _one(f: Callable[[Tensor, Tensor, Tensor], Tensor], which: Tensor) -> Integrand:
@@ -148,7 +163,7 @@ def _refined(f: Integrand, least: Tensor, tolerance: float) -> Integral:
     value, error, size = _measure(f, mesh)
     for step in range(_BISECTIONS):
         if step == _PATIENCE:
-            mesh = _graded()
+            mesh = _graded(_HALVINGS)
             value, error, size = _measure(f, mesh)
         if _enough(error, size, least, tolerance) or len(mesh.low) > _MOST_INTERVALS:
             break
