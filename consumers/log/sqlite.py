@@ -27,7 +27,7 @@ from consumers.log.sqlite_upkeep import Upkeep
 T = TypeVar("T")
 Synchronous = Literal["full", "normal"]
 _UPKEEP_SECONDS = 1.0
-_REST = 4.0
+_REST = 2.0
 """How long upkeep rests after a step, in times of what the step took."""
 _logger = structlog.get_logger(__name__)
 

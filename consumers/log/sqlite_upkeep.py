@@ -5,7 +5,6 @@ to be finished: a pass that a crash cuts short begins again.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 from consumers.log.packing import Records
 from consumers.log.sqlite_store import Store
@@ -13,6 +12,7 @@ from consumers.log.sqlite_store import Store
 _RETENTION_BATCHES = 64
 _STEP_RECORDS = 20_000
 _LEAST_DIRTY = 10_000
+_ENDED = object()
 
 
 class Upkeep:
@@ -26,16 +26,15 @@ class Upkeep:
         self._pass: Iterator[None] | None = None
 
     def step(self, now_ms: int) -> bool:
-        """Do a bounded piece of work; tell whether a compaction pass is under way."""
+        """Do a bounded piece of work; tell whether there may be more."""
         self._expire(now_ms)
         if self._pass is None:
             self._pass = self._next_pass(now_ms)
-        with suppress(StopIteration):
-            if self._pass is not None:
-                next(self._pass)
-                return True
-        self._pass = None
-        return False
+        if self._pass is None:
+            return False
+        if next(self._pass, _ENDED) is _ENDED:
+            self._pass = None
+        return True
 
     def _expire(self, now_ms: int) -> None:
         """Delete the oldest batches of each partition that are past their topic's retention."""
