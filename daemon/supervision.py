@@ -16,11 +16,12 @@ FORCED = 130
 
 
 class PartDiedError(Exception):
-    """A part of the daemon ended with an error, which is this one's cause."""
+    """A part of the daemon ended with an error, which is this one's cause. `overdue`: others did not end after it."""
 
-    def __init__(self, part: str, cause: BaseException) -> None:
+    def __init__(self, part: str, cause: BaseException, *, overdue: bool = False) -> None:
         super().__init__(f"the {part} died: {type(cause).__name__}: {cause}")
         self.part = part
+        self.overdue = overdue
 
 
 class DrainError(Exception):
@@ -48,7 +49,7 @@ async def supervise(parts: Mapping[str, Callable[[], Awaitable[None]]], stop: as
         await _cancel([*tasks, stopping])
     for task, name in tasks.items():
         if task not in overdue and (cause := _failed(task)):
-            raise PartDiedError(name, cause) from cause
+            raise PartDiedError(name, cause, overdue=bool(overdue)) from cause
     if overdue:
         names = " and ".join(sorted(tasks[task] for task in overdue))
         raise DrainError(f"the {names} did not end within {budget:g} s")
@@ -72,10 +73,12 @@ async def _cancel(tasks: list[asyncio.Task[None] | asyncio.Task[bool]]) -> None:
 def signals(stop: asyncio.Event, *, force: Callable[[int], object] = os._exit) -> Iterator[None]:
     """Set `stop` at the first SIGTERM or SIGINT; at the second, end the process without a word more."""
     loop = asyncio.get_running_loop()
+    before: list[str] = []
 
     def heard(name: str) -> None:
-        if stop.is_set():
+        if before:
             force(FORCED)
+        before.append(name)
         _logger.info("stopping", signal=name)
         stop.set()
 

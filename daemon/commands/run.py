@@ -1,6 +1,7 @@
 """`starlingd run`: the daemon."""
 
 import asyncio
+import os
 import sys
 
 import click
@@ -58,12 +59,16 @@ def command(loaded: Loaded, role: str, seconds: float | None) -> None:
                 ending = asyncio.ensure_future(after(seconds, stop)) if seconds is not None else None
                 try:
                     await service.run(stop)
+                except (PartDiedError, DrainError) as death:
+                    _logger.critical(str(death), exc_info=death.__cause__)
+                    if getattr(death, "overdue", True):
+                        os._exit(1)  # a thread that does not end would hold up any other way out
+                    raise
                 finally:
                     if ending:
                         ending.cancel()
 
     try:
         asyncio.run(serve())
-    except (PartDiedError, DrainError) as death:
-        _logger.critical(str(death), exc_info=death.__cause__)
+    except PartDiedError:
         sys.exit(1)

@@ -15,6 +15,7 @@ from typing import Any, Self
 import orjson
 
 COMMAND = Path(sys.executable).with_name("starlingd")
+MAIN = "from daemon.commands import main; main()"
 PATIENCE = 120.0
 """Seconds until something that must happen is given up; nothing is asserted about how long it took."""
 
@@ -34,13 +35,17 @@ def refused(*arguments: str, given: Mapping[str, str] | None = None) -> tuple[in
 
 
 class Daemon:
-    """`starlingd run` with these flags, logging JSON into a file of `directory`. Killed, at the latest, on leaving."""
+    """`starlingd run` with these flags, logging JSON into a file of `directory`. Killed, at the latest, on leaving.
 
-    def __init__(self, directory: Path, *flags: str) -> None:
+    `program` is Python to run before the command line's own `main`.
+    """
+
+    def __init__(self, directory: Path, *flags: str, program: str | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.state = directory / "state"
         self._told = directory / f"stderr-{len(list(directory.glob('stderr-*')))}.jsonl"
-        self._command = [COMMAND, "run", "--state-dir", self.state, "--port", "0", "--log-format", "json", *flags]
+        command = [COMMAND] if program is None else [sys.executable, "-c", f"{program}\n{MAIN}"]
+        self._command = [*command, "run", "--state-dir", self.state, "--port", "0", "--log-format", "json", *flags]
 
     def __enter__(self) -> Self:
         with self._told.open("wb") as told:

@@ -41,6 +41,15 @@ async def test_the_death_of_one_ends_the_others_in_order_and_is_told_with_its_ca
         await supervise({"bridge": Part(stop, cause), "worker": worker}, stop, budget=60)
     assert died.value.__cause__ is cause
     assert worker.ended
+    assert not died.value.overdue
+
+
+async def test_a_death_that_others_do_not_follow_says_so() -> None:
+    with pytest.raises(PartDiedError) as died:
+        await supervise(
+            {"bridge": Part(asyncio.Event(), OSError()), "worker": Part(asyncio.Event())}, asyncio.Event(), budget=0.01
+        )
+    assert died.value.overdue
 
 
 async def test_a_part_that_ends_by_itself_ends_nothing_else() -> None:
@@ -102,6 +111,15 @@ async def test_the_first_signal_stops_and_the_second_forces() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         await forced.wait()
     assert statuses == [130]
+
+
+async def test_a_first_signal_while_all_is_ending_already_forces_nothing() -> None:
+    stop, statuses = asyncio.Event(), list[int]()
+    stop.set()
+    with signals(stop, force=statuses.append):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+    assert statuses == []
 
 
 async def test_a_span_of_time_ends_by_itself_or_with_what_ends_before() -> None:
