@@ -7,8 +7,11 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from consumers.bridge import BridgeStats
+from consumers.checkpoints import CheckpointStats
 from consumers.log import LogStats
 from consumers.sources import Gap
+from consumers.sources.live import SourceStats
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
 from daemon import metrics as m
@@ -134,3 +137,35 @@ def test_each_instance_has_a_registry_of_its_own() -> None:
     assert (m.READY.name, ()) in scrape(first)
     assert (m.READY.name, ()) not in scrape(second)
     assert any(name.startswith("process_") for name, _ in scrape(second))
+
+
+def test_what_a_source_gave_is_read_by_kind_and_reason() -> None:
+    stats = BridgeStats(frames=5, operations=6, t=1_000_000)
+    stats.events.update(like=4)
+    stats.ignored.update(other_collection=1)
+    stats.rejected.update(not_json=2)
+    found = scrape(reading(*readings.of_bridge("sim:1", stats, wall=None)))
+    source = ("source", "sim:1")
+    assert found[m.FRAMES.name, (source,)] == 5
+    assert found[m.EVENTS.name, (("kind", "like"), source)] == 4
+    assert found[m.IGNORED.name, (("reason", "other_collection"), source)] == 1
+    assert found[m.REJECTED.name, (("reason", "not_json"), source)] == 2
+    assert (m.SOURCE_LAG.name, (source,)) not in found
+    live = scrape(reading(*readings.of_bridge("relay:x", stats, wall=3_500_000)))
+    assert live[m.SOURCE_LAG.name, (("source", "relay:x"),)] == 2.5
+
+
+def test_a_connection_is_read_with_why_it_was_lost() -> None:
+    stats = SourceStats(connects=2, connected=True)
+    stats.disconnects.update(stall=1)
+    found = scrape(reading(*readings.of_socket("relay:x", stats)))
+    assert found[m.CONNECTED.name, (("source", "relay:x"),)] == 1
+    assert found[m.DISCONNECTS.name, (("cause", "stall"), ("source", "relay:x"))] == 1
+
+
+def test_the_age_of_a_checkpoint_is_by_the_clock_that_stamped_it() -> None:
+    none = scrape(reading(*readings.of_checkpoints(CheckpointStats(), 1, now=9_000_000)))
+    assert none[m.CHECKPOINT_FAILURES.name, ()] == 1
+    assert (m.CHECKPOINT_AGE.name, ()) not in none
+    found = scrape(reading(*readings.of_checkpoints(CheckpointStats(saved=3, saved_at=4_000_000), 0, now=9_000_000)))
+    assert found[m.CHECKPOINT_AGE.name, ()] == 5
