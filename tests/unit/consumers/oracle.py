@@ -65,5 +65,6 @@ def rows(agents: list[str], columns) -> dict[str, Counter[str]]:
 
 def same(found: dict[str, Counter[str]], expected: dict[str, Counter[str]]) -> None:
     """Fail where two tables differ."""
-    tidy = {agent: {name: value for name, value in counts.items() if value} for agent, counts in expected.items()}
-    assert {agent: dict(counts) for agent, counts in found.items()} == tidy
+    assert sorted(found) == sorted(expected)
+    for agent, counts in expected.items():
+        assert dict(found[agent]) == {name: value for name, value in counts.items() if value}, agent
