@@ -6,18 +6,19 @@ from torch import Tensor
 from engine.columns import ACTS, PHASES, VALENCE_SCALE
 from engine.state import State
 
-TAIL = 1.15
-"""Exponent of the survival function: what agents do and receive has a mean, and no variance."""
+ACTING_TAIL, RECEIVING_TAIL = 1.6, 1.15
+"""Exponents of the survival functions, as on the network: what agents do and receive has a mean, and no variance."""
 RECEIVED_SHARE = {"replies_in": 1.2, "quotes_in": 0.4, "reposts_in": 2.6, "likes_in": 14.0, "follows_in": 1.6}
 
 
 def crowd(n: int, seed: int) -> State:
     """Return `n` agents who all post, act, are seen and are scored; the same for the same seed on every machine."""
     random = torch.Generator().manual_seed(seed)
-    columns = {name: (3 * _pareto(n, random)).floor() for name in ACTS}
+    columns = {name: (2 * _pareto(n, ACTING_TAIL, random)).floor() for name in ACTS}
     columns["posts"] += 1
     columns |= {
-        name: (share * _pareto(n, random) + 2 * _uniform(n, random)).floor() for name, share in RECEIVED_SHARE.items()
+        name: (share * _pareto(n, RECEIVING_TAIL, random) + 2 * _uniform(n, random)).floor()
+        for name, share in RECEIVED_SHARE.items()
     }
     spoken = columns["posts"] + columns["replies"] + columns["quotes"]
     columns["scored"] = 1 + ((spoken - 1) * _uniform(n, random)).floor()
@@ -36,6 +37,6 @@ def _uniform(n: int, random: torch.Generator) -> Tensor:
     return torch.rand(n, generator=random, dtype=torch.float64)
 
 
-def _pareto(n: int, random: torch.Generator) -> Tensor:
+def _pareto(n: int, tail: float, random: torch.Generator) -> Tensor:
     """Lomax: heavy-tailed from 0, at most 10⁶."""
-    return (_uniform(n, random).clamp(min=1e-12) ** (-1 / TAIL) - 1).clamp(max=1e6)
+    return (_uniform(n, random).clamp(min=1e-12) ** (-1 / tail) - 1).clamp(max=1e6)

@@ -22,8 +22,6 @@ from engine.smoothness import roughest
 from engine.state import State
 
 FEW, FEW_GAMES, MANY, MANY_GAMES = 12, 8, 300, 3
-FEW_WHALES = 8
-"""With the usual six, six of twelve are an ocean that is not one, and the worst game of activity was 5 % off."""
 SMOOTH_TOLERANCE = 1e-9
 EXACT_TOLERANCE = 2e-2
 """Greatest ‖oceanic − Shapley‖ / ‖Shapley‖ in games of `FEW` agents."""
@@ -108,7 +106,7 @@ def _few(indicator: Indicator, baseline: Baseline, seed: int) -> tuple[bool, str
         state, before = _states(baseline, FEW, seed + number)
         truth = exact(game_of(indicator, state, before))
         size = float(truth.norm().clamp(min=torch.finfo(torch.float64).tiny))
-        atoms = attribute(indicator, state, before, method="oceanic", whales=FEW_WHALES).phi
+        atoms = attribute(indicator, state, before, method="oceanic").phi
         fluid = attribute(indicator, state, before).phi
         oceanic = max(oceanic, float((atoms - truth).norm()) / size)
         plain = max(plain, float((fluid - truth).norm()) / size)
