@@ -7,14 +7,14 @@ the windows closed since the last checkpoint close again with the same values.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
-from consumers.checkpoints import Checkpoint, CheckpointError, Checkpoints
+from consumers.checkpoints import CheckpointError
 from consumers.log import Chunk, Log, Reader
+from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.sources import Gap
 from consumers.windows.fold import FOREVER, first_time
@@ -43,16 +43,6 @@ class WorkerStats:
     behind: int = 0
     """Records of its partitions in the log that it has not folded."""
     checkpoint_failures: int = 0
-
-
-@dataclass(slots=True, frozen=True)
-class Saving:
-    """Where and how often checkpoints are written, and what of others goes into them."""
-
-    checkpoints: Checkpoints
-    every: int = 30 * SECOND
-    dump: Callable[[], Mapping[str, bytes]] = dict
-    load: Callable[[Mapping[str, bytes]], None] = lambda _blobs: None
 
 
 class Worker:
@@ -115,18 +105,11 @@ class Worker:
         """Load the windows; return the offsets that they go on from, None where there is no checkpoint of use."""
         if self._saving is None:
             return None
-        checkpoints = self._saving.checkpoints
-        for checkpoint in checkpoints.load():
-            try:
-                offsets = _offsets_of(checkpoint, self._ends, self._backlog)
-                windows = Windows.load(self.windows.shape, checkpoint.common["windows"], checkpoint.images)
-                self._saving.load(checkpoint.blobs)
-            except (CheckpointError, KeyError, TypeError, ValueError, IndexError) as error:
-                checkpoints.reject(checkpoints.directory, error)
-                continue
-            self.windows = windows
-            return offsets
-        return None
+        restored = self._saving.restore(self.windows.shape, self._ends, self._backlog)
+        if restored is None:
+            return None
+        self.windows, offsets = restored
+        return offsets
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then save a last checkpoint. Raises what the log or `on_close` raises."""
@@ -273,23 +256,8 @@ class Worker:
             return
         saving, now = self._saving, self._clock()
         try:
-            await asyncio.to_thread(self._save, saving, self._offsets(), now)
+            await asyncio.to_thread(saving.save, self.windows, self._offsets(), now)
         except CheckpointError as error:
             self.stats.checkpoint_failures += 1
             _logger.error("checkpoint failed", error=str(error))  # noqa: TRY400 - the sentence says it all
         self._saved_at = now
-
-    def _save(self, saving: Saving, offsets: Mapping[int, int], now: int) -> None:
-        common, images = self.windows.dump()
-        moment: dict[str, Any] = {"windows": common, "offsets": {str(key): value for key, value in offsets.items()}}
-        saving.checkpoints.save(Checkpoint(moment, images, dict(saving.dump())), now)
-
-
-def _offsets_of(checkpoint: Checkpoint, ends: Mapping[int, int], partitions: Collection[int]) -> dict[int, int]:
-    """Return the offsets of a checkpoint, if they are of this log and these partitions."""
-    offsets = {int(key): offset for key, offset in checkpoint.common["offsets"].items()}
-    if offsets.keys() != set(partitions):
-        raise CheckpointError(f"it is of partitions {sorted(offsets)}, and now they are {sorted(partitions)}")
-    if any(offset > ends[partition] for partition, offset in offsets.items()):
-        raise CheckpointError("it is ahead of the log, so it is of another log or of one that lost its end")
-    return offsets

@@ -12,8 +12,9 @@ import torch
 
 from consumers.checkpoints import Checkpoints
 from consumers.log import Log, Topics
+from consumers.saving import Saving
 from consumers.snapshot import Snapshot
-from consumers.worker import Saving, Worker
+from consumers.worker import Worker
 from daemon import building
 from daemon.collecting import Instruments
 from daemon.config import Config

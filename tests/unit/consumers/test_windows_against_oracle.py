@@ -12,9 +12,10 @@ from consumers.checkpoints import Checkpoints
 from consumers.events import Event
 from consumers.log import Entry, Topic, partition_of
 from consumers.log.sqlite import SqliteLog
+from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.windows.shape import Shape
-from consumers.worker import Saving, Worker
+from consumers.worker import Worker
 from tests.unit.consumers import oracle
 
 TOPIC = "events"

@@ -10,9 +10,10 @@ from consumers.checkpoints import Checkpoints
 from consumers.events import Event
 from consumers.log import Entry, LogError, Topic
 from consumers.log.sqlite import SqliteLog
+from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.windows.shape import Shape
-from consumers.worker import Saving, Worker
+from consumers.worker import Worker
 from tests.unit.consumers.factories import SECOND, START, count, event
 
 TOPIC = "events"
