@@ -56,7 +56,9 @@ def configure(settings: Logging, stream: TextIO | None = None) -> None:
 def _renderers(settings: Logging, *, colours: bool) -> list[Processor]:
     if settings.format == "console":
         return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)]
-    return [structlog.processors.dict_tracebacks, _json]
+    # Without the frames' locals: they may hold a password, or the text of a post.
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(tracebacks), _json]
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import orjson
 import pytest
@@ -51,6 +52,19 @@ def test_a_traceback_is_within_its_line() -> None:
         structlog.get_logger().exception("died")
     (line,) = lines(stream)
     assert "broken" in str(line["exception"])
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_shows_no_values_of_its_frames(form: Literal["console", "json"]) -> None:
+    stream = io.StringIO()
+    configure(Logging(format=form), stream)
+    secret = "hunter" + str(2)
+    try:
+        int("broken", base=len(secret) + 3)
+    except ValueError:
+        structlog.get_logger().exception("died")
+    assert "test_a_traceback_shows_no_values" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
 
 
 def test_the_level_silences_what_is_below_it_and_libraries_speak_from_warning_on() -> None:
