@@ -175,8 +175,11 @@ def stacked(rows: Sequence[Row], x: State) -> Tensor:
     return matrix
 
 
-def combined(weights: Tensor, own: Sequence[Row], base: Sequence[Row], x: State) -> Tensor:
-    """Σₖ λₖ (own − base) with each distinct row read once, float64 [n]."""
+def combined(
+    weights: Tensor, own: Sequence[Row], base: Sequence[Row], x: State, *, out: Tensor | None = None
+) -> Tensor:
+    """Σₖ λₖ (own − base) with each distinct row read once, float64 [n], into `out` where it is given."""
+    phi = torch.empty(x.n, dtype=torch.float64, device=x.device) if out is None else out
     factors: dict[int, tuple[Tensor, float]] = {}
     for weight, mine, other in zip(weights.tolist(), own, base, strict=True):
         if mine is other:
@@ -184,11 +187,15 @@ def combined(weights: Tensor, own: Sequence[Row], base: Sequence[Row], x: State)
         for row, sign in ((mine, weight), (other, -weight)):
             if row is not None:
                 factors[id(row)] = (row, factors.get(id(row), (row, 0.0))[1] + sign)
-    phi: Tensor | None = None
-    for row, factor in factors.values():
+    if not factors:
+        return phi.zero_()
+    for place, (row, factor) in enumerate(factors.values()):
         exact = row if row.is_floating_point() else x.buffer("exact", 1)[0].copy_(row)
-        phi = exact * factor if phi is None else phi.add_(exact, alpha=factor)
-    return phi if phi is not None else torch.zeros(x.n, dtype=torch.float64, device=x.device)
+        if place:
+            phi.add_(exact, alpha=factor)
+        else:
+            torch.mul(exact, factor, out=phi)
+    return phi
 
 
 def _listed(rows: Rows) -> list[object]:

@@ -58,32 +58,38 @@ def _part(
     solved: Solved, phi: Tensor, rows: RowsAt, method: Method, ranking: Strata | None
 ) -> tuple[Tensor, Tensor | None]:
     """Fill in a chunk of `phi`; give its sum, the methods' distance² and size², Σφ², and Σ|φ| by stratum."""
-    chunk = rows.chunk
+    chunk, weights = rows.chunk, solved.weights
     own, base = rows.own(solved.game), rows.base(solved.game)
     here = phi[chunk.start : chunk.stop]
-    first = combined(solved.weights, own, base, chunk.now)
     zero = torch.zeros((), dtype=torch.float64, device=phi.device)
-    apart = size = zero
-    if solved.ocean is not None:
-        second = first + oceanic.correction(solved.ocean, solved.weights, differences(own, base), chunk.now)
-        _place_whales(second, solved, chunk)
-        size = torch.dot(second, second)
-        apart = ((second - first) ** 2).sum()
-        first = second if method == "oceanic" else first
-    here.copy_(first)
-    sums = torch.stack((first.sum(), apart, size, torch.dot(first, first) if ranking is not None else zero))
+    apart = size = square = zero
+    if solved.ocean is None:
+        combined(weights, own, base, chunk.now, out=here)
+        square = torch.dot(here, here)
+    else:
+        delta = differences(own, base)
+        combined(weights, delta, [None] * len(delta), chunk.now, out=here)
+        added = oceanic.correction(solved.ocean, weights, delta, chunk.now)
+        _place_whales(added, here, solved, chunk)
+        first, cross, apart = torch.dot(here, here), torch.dot(here, added), torch.dot(added, added)
+        size = first + 2 * cross + apart
+        square = first if method == "aumann-shapley" else size
+        if method == "oceanic":
+            here.add_(added)
+    sums = torch.stack((here.sum(), apart, size, square))
     if ranking is None:
         return sums, None
     label = ranking.label[chunk.start : chunk.stop]
-    return sums, torch.bincount(label, weights=first.abs_(), minlength=len(ranking.tier))
+    return sums, torch.bincount(label, weights=here.abs(), minlength=len(ranking.tier))
 
 
-def _place_whales(phi: Tensor, solved: Solved, chunk: Chunk) -> None:
+def _place_whales(added: Tensor, phi: Tensor, solved: Solved, chunk: Chunk) -> None:
+    """Make `added` bring a whale's phi to its oceanic share."""
     assert solved.sums.whales is not None
     assert solved.ocean is not None
     for whale, share in zip(solved.sums.whales.agents.tolist(), solved.ocean.whales.tolist(), strict=True):
         if chunk.start <= whale < chunk.stop:
-            phi[whale - chunk.start] = share
+            added[whale - chunk.start] = share - phi[whale - chunk.start]
 
 
 def _joined(solved: Solved, phi: Tensor, parts: Sequence[tuple[Tensor, Tensor | None]], meeting: Meeting) -> Shares:

@@ -1,13 +1,12 @@
 """One pass over the agents in chunks that stay in cache, on all cores.
 
-Results come back in the order of the chunks whoever finished first, so that the same state gives the same bits.
+Who does which chunk is fixed and results come back in the order of chunks, so that the same state gives the same bits.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import local
 from typing import TypeVar
 
 import torch
@@ -24,12 +23,16 @@ DEVICE_CHUNK = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The agents from `start` to `stop`, as they are and, where there is one, in the preceding window."""
+    """The agents from `start` to `stop`, as they are and, where there is one, in the preceding window.
+
+    A `worker` does its chunks one after the other, always the same for as many workers.
+    """
 
     start: int
     stop: int
     now: State
     before: State | None
+    worker: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +42,35 @@ class Sweeper:
     state: State
     preceding: State | None
     chunk: int
+    workers: int
     pool: ThreadPoolExecutor | None
-    _buffers: local = field(default_factory=local)
+    _buffers: dict[tuple[int, str], Scratch] = field(default_factory=dict)
 
-    def each(self, work: Callable[[Chunk], T], *, lead: bool = False) -> list[T]:
-        """Call `work` for each chunk, once at least, and give what it returned in the order of chunks.
-
-        With `lead` the first chunk is done before any other begins.
-        """
+    def each(self, work: Callable[[Chunk], T]) -> list[T]:
+        """Call `work` for each chunk, once at least, and give what it returned in the order of chunks."""
         n = self.state.n
         bounds = [(start, min(start + self.chunk, n)) for start in range(0, max(n, 1), self.chunk)]
+        results: dict[int, T] = {}
+
+        def share(worker: int) -> None:
+            for start, stop in bounds[worker :: self.workers]:
+                results[start] = work(self._chunk(start, stop, worker))
+
         if self.pool is None or len(bounds) == 1:
-            return [work(self._chunk(*bound)) for bound in bounds]
-        done = [work(self._chunk(*bounds.pop(0)))] if lead else []
-        return done + list(self.pool.map(lambda bound: work(self._chunk(*bound)), bounds))
+            for worker in range(self.workers):
+                share(worker)
+        else:
+            list(self.pool.map(share, range(self.workers)))
+        return [results[start] for start, _ in bounds]
 
-    def _chunk(self, start: int, stop: int) -> Chunk:
-        before = None if self.preceding is None else self.preceding.part(start, stop, self._scratch("before"))
-        return Chunk(start, stop, self.state.part(start, stop, self._scratch("now")), before)
+    def _chunk(self, start: int, stop: int, worker: int) -> Chunk:
+        now = self.state.part(start, stop, self._scratch(worker, "now"))
+        if self.preceding is None:
+            return Chunk(start, stop, now, None, worker)
+        return Chunk(start, stop, now, self.preceding.part(start, stop, self._scratch(worker, "before")), worker)
 
-    def _scratch(self, name: str) -> Scratch:
-        scratch: Scratch = self._buffers.__dict__.setdefault(name, {})
-        return scratch
+    def _scratch(self, worker: int, name: str) -> Scratch:
+        return self._buffers.setdefault((worker, name), {})
 
 
 @contextmanager
@@ -70,13 +80,13 @@ def sweeper(state: State, preceding: State | None) -> Iterator[Sweeper]:
     Within the block torch itself works on one thread; both end with it.
     """
     if state.device.type != "cpu":
-        yield Sweeper(state, preceding, DEVICE_CHUNK, None)
+        yield Sweeper(state, preceding, DEVICE_CHUNK, 1, None)
         return
     threads = torch.get_num_threads()
     # torch's own threads meet at a barrier in every operation; on short rows that costs more than the work.
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
-            yield Sweeper(state, preceding, CPU_CHUNK, pool)
+            yield Sweeper(state, preceding, CPU_CHUNK, threads, pool)
     finally:
         torch.set_num_threads(threads)

@@ -15,8 +15,8 @@ from engine.sweep import Chunk, Sweeper
 
 T = TypeVar("T")
 
-_MANY = 8
-"""When so many times the agents looked for reach a floor, it is a bad floor."""
+_MANY = 64
+"""When more agents of a chunk than this reach a floor, its greatest are sought directly."""
 _FEW = 4
 """Up to so many moments their products are summed pair by pair, beyond by one matrix product."""
 
@@ -78,31 +78,38 @@ class _Part:
 class _Leaders:
     """The agents of a chunk among whom the whales must be: in each moment those of the greatest |Δg|.
 
-    One more than twice the whales, to see whether there are so few agents that all are whales. The first chunk sets
-    the floors; in the others only those who reach them need be looked at.
+    One more than twice the whales, to see whether there are so few agents that all are whales. What a worker found so
+    far sets its floors; in its next chunks only those who reach them need be looked at.
     """
 
-    def __init__(self, moments: int, whales: int) -> None:
+    def __init__(self, moments: int, whales: int, workers: int) -> None:
         self._count = 2 * whales + 1 if whales else 0
-        self._floors = [0.0] * moments
+        self._tops = [[torch.zeros(0, dtype=torch.float64)] * moments for _ in range(workers)]
 
     def among(self, delta: Sequence[Row], chunk: Chunk) -> Tensor:
-        found = [self._in_row(moment, row.abs(), chunk) for moment, row in enumerate(delta) if row is not None]
-        if not found or not self._count or not chunk.now.n:
+        found = []
+        if self._count and chunk.now.n:
+            tops = self._tops[chunk.worker]
+            found = [self._in_row(tops, moment, row) for moment, row in enumerate(delta) if row is not None]
+        if not any(len(each) for each in found):
             return torch.zeros(0, dtype=torch.int64, device=chunk.now.device)
         leaders: Tensor = torch.unique(torch.cat(found))
         return leaders
 
-    def _in_row(self, moment: int, size: Tensor, chunk: Chunk) -> Tensor:
-        floor = self._floors[moment]
-        if chunk.start and floor > 0:
-            reaching = (size >= floor).nonzero()[:, 0]
-            if len(reaching) <= _MANY * self._count:
-                return reaching
-        top = size.topk(min(self._count, len(size)))
-        if not chunk.start and len(size) >= self._count > 0:
-            self._floors[moment] = float(top.values[-1])
-        return top.indices
+    def _in_row(self, tops: list[Tensor], moment: int, row: Tensor) -> Tensor:
+        known, indices = tops[moment], None
+        if len(known) == self._count:
+            low, high = torch.aminmax(row)
+            # What equals a floor need not be taken: as many as were looked for are no less.
+            floor = float(known[-1])
+            if max(-float(low), float(high)) <= floor:
+                return torch.zeros(0, dtype=torch.int64, device=row.device)
+            indices = (row.abs() > floor).nonzero()[:, 0]
+        if indices is None or len(indices) > _MANY:
+            indices = row.abs().topk(min(self._count, len(row))).indices
+        best = torch.cat((known, row[indices].abs().cpu()))
+        tops[moment] = best.sort(descending=True).values[: self._count]
+        return indices
 
 
 def fix_means(games: Sequence[Game], sweep: Sweeper, meeting: Meeting) -> list[Game | IndicatorError]:
@@ -124,7 +131,7 @@ def first_sweep(
     games: Sequence[Game], sweep: Sweeper, *, whales: int, spread: bool, meeting: Meeting
 ) -> list[Totals | IndicatorError]:
     """Sweep over the agents once for all games; one that fails leaves the rest."""
-    leaders = [_Leaders(game.moments, whales) for game in games]
+    leaders = [_Leaders(game.moments, whales, sweep.workers) for game in games]
 
     def part(chunk: Chunk) -> list[_Part | IndicatorError]:
         rows = RowsAt(chunk)
@@ -133,7 +140,7 @@ def first_sweep(
             for game, best in zip(games, leaders, strict=True)
         ]
 
-    by_game = zip(*sweep.each(part, lead=spread), strict=True)
+    by_game = zip(*sweep.each(part), strict=True)
     return [
         _attempt(partial(_joined, game, parts, whales, spread=spread, meeting=meeting))
         for game, parts in zip(games, by_game, strict=True)
@@ -244,7 +251,7 @@ def _products(delta: Sequence[Row], without: Tensor, x: State) -> Tensor:
         matrix = stacked(delta, x)
         matrix[:, without] = 0.0
         return torch.cat((matrix @ matrix.T, matrix.sum(1)[None]))
-    rows = [None if row is None else row.index_fill(0, without, 0.0) for row in delta]
+    rows = [row if row is None or not len(without) else row.index_fill(0, without, 0.0) for row in delta]
     products = torch.zeros((k + 1, k), dtype=torch.float64, device=x.device)
     for i, first in enumerate(rows):
         if first is None:
