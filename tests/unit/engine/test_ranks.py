@@ -11,7 +11,7 @@ from engine.ranks import RankError, joined
 
 PROGRAM = Path(__file__).with_name("ranks_program.py")
 ROOT = PROGRAM.parents[3]
-AGENTS, SEED = 50_000, 4
+AGENTS, SEED = 20_000, 4
 
 
 def run_ranks(count: int, out: Path) -> list[dict]:
