@@ -157,5 +157,13 @@ def test_check_exits_0_or_2_and_print_shows_origins(tmp_path: Path) -> None:
     bad = run(cli, ["config", "check", "--port", "65536"])
     assert bad.exit_code == 2
     assert bad.stderr == "starlingd: --port: should be less than or equal to 65535, not '65536'\n"
+    for setting, said in (
+        ("engine.indicators=mood", "starlingd: engine.indicators: there is no indicator 'mood'"),
+        ("scorer=mood", "starlingd: There is no scorer 'mood'"),
+        ("source.hosts=a/b", "starlingd: The source host 'a/b' is not one"),
+    ):
+        bad = run(cli, ["config", "check", "--set", setting])
+        assert bad.exit_code == 2
+        assert bad.stderr.startswith(said)
     printed = run(cli, ["config", "print", "--set", "http.port=4"])
     assert "[--set http.port]\nport = 4\n" in printed.stdout
