@@ -88,9 +88,19 @@ def sow(plant: Plant, index: int, *, start: int, rate: float, population: Popula
     count = int(np.clip(plant.share * rate * plant.lasting, 12 * plant.culprits, min(_MOST_ROWS, places // 2)))
     sketch = _MAKERS[plant.phenomenon](generator, culprits, count, population)
     opening = start + int(plant.after * 1_000_000)
-    opening -= opening % (_MINUTE_US if plant.phenomenon == "burst" else cal.SLOTS)
+    if plant.phenomenon == "burst":
+        opening = _within_a_minute(opening, int(plant.lasting * 1_000_000), start)
+    opening -= opening % cal.SLOTS
     rows = _place(sketch, opening + cal.SLOT_PLANTS + index, places)
     return Outbreak(plant, culprits, int(rows.moment[0]), int(rows.moment[-1]) + 1, rows)
+
+
+def _within_a_minute(opening: int, lasting: int, start: int) -> int:
+    """Return when to begin so that what fits into one minute of the clock is in one, and not before `start`."""
+    into = opening % _MINUTE_US
+    if lasting > _MINUTE_US or into + lasting <= _MINUTE_US:
+        return opening
+    return opening - into if opening - into >= start else opening - into + _MINUTE_US
 
 
 def _place(sketch: _Sketch, opening: int, places: int) -> Rows:

@@ -6,7 +6,7 @@ import pytest
 
 from consumers.events import Event
 from consumers.scoring import Vader
-from consumers.sources.simulator import Culprits, SimulatedSource, default_plant
+from consumers.sources.simulator import START, Culprits, Plant, SimulatedSource, default_plant
 
 ACCOUNTS = 4_000
 DURATION = 900.0
@@ -63,6 +63,19 @@ async def test_a_burst_is_many_acts_of_few_accounts_within_one_minute():
     assert len(inside) >= 12 * len(told.dids)
     assert {event.agent for event in inside} == set(told.dids)
     assert len(inside) > 0.8 * len(acts)
+
+
+@pytest.mark.parametrize("after", [0.0, 12.5, 59.0, 100.0, 130.0])
+@pytest.mark.parametrize("lasting", [5.0, 40.0, 60.0])
+def test_a_burst_that_fits_into_a_minute_is_in_one_and_whole(after, lasting):
+    start = START + 17_000_003
+    plant = Plant("burst", after, lasting, culprits=20, share=1.5)
+    source = SimulatedSource(accounts=ACCOUNTS, start=start, rate=20.0, duration=300.0, plants=[plant])
+    (told,) = source.culprits
+    assert start <= told.start
+    assert told.start // 60_000_000 == (told.end - 1) // 60_000_000
+    first, last = source.start + int(after * 1e6) - 60_000_000, source.start + int(after * 1e6) + 60_000_000
+    assert first <= told.start <= last
 
 
 async def test_without_plants_the_same_accounts_are_ordinary():
