@@ -5,12 +5,13 @@ Promises that Σφ = F(M¹) − F(M⁰) to the tolerance, or that the answer say
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import torch
 
 from engine import oceanic, path
 from engine.contributions import Game, game
-from engine.errors import IndicatorError, StateError
+from engine.errors import EngineError, IndicatorError, StateError
 from engine.indicators import Indicator
 from engine.panic import PanicMemory, remembered
 from engine.quadrature import TOLERANCE as QUADRATURE_TOLERANCE
@@ -23,6 +24,7 @@ from engine.totals import Alone, Meeting, Totals, first_sweep, fix_means
 
 TOLERANCE = 1e-9
 """Greatest relative residual and lambda error of an answer that may be published."""
+MOST_WHALES = 10
 GAP_TOLERANCE = 1e-6
 """Of the oceanic integrals where they only serve the gap between the methods."""
 _ROUNDING = 2 * torch.finfo(torch.float64).eps
@@ -39,6 +41,14 @@ class Terms:
     gap: bool = False
     ranking: Strata | None = None
     meeting: Meeting = field(default_factory=Alone)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.whales <= MOST_WHALES:
+            raise EngineError(
+                f"{self.whales} whales are asked for; their subsets are enumerated, so 0 to {MOST_WHALES}"
+            )
+        if self.method not in get_args(Method):
+            raise EngineError(f"there is no method {self.method!r}; the methods are {', '.join(get_args(Method))}")
 
     @property
     def finite(self) -> bool:
@@ -75,6 +85,7 @@ def attribute(
     Raises:
         StateError: when the two states do not hold the same number of agents on one device.
         IndicatorError: when the indicator does not support the baseline or cannot be evaluated.
+        EngineError: when there is no such method, or there are too many whales.
     """
     same_agents(state, baseline)
     kind: Baseline = "neutral" if baseline is None else "preceding"

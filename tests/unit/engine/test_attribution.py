@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.attribution import attribute
 from engine.builtin import BUILT_IN
 from engine.columns import COLUMNS, INDEX
-from engine.errors import IndicatorError, StateError
+from engine.errors import EngineError, IndicatorError, StateError
 from engine.indicators import SAME, Everyone, Indicator, get, ratio
 from engine.results import Attribution
 from engine.state import State
@@ -216,6 +216,24 @@ def test_the_same_state_gives_the_same_bits() -> None:
         runs = [attribute(get(name), x, y, method="oceanic") for _ in range(2)]
         assert torch.equal(runs[0].phi, runs[1].phi)
         assert runs[0].finite_gap == runs[1].finite_gap
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_int64_columns_give_what_int32_columns_give(name: str) -> None:
+    x, y = made(500, 1), made(500, 2)
+    wide = attribute(get(name), State(x.columns.to(torch.int64)), State(y.columns.to(torch.int64)), gap=True)
+    narrow = attribute(get(name), x, y, gap=True)
+    assert close(wide.phi, narrow.phi, float(narrow.phi.abs().max()))
+    assert wide.finite_gap == pytest.approx(narrow.finite_gap, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [({"whales": 11}, "11 whales"), ({"whales": -1}, "-1 whales"), ({"method": "shapley"}, "no method 'shapley'")],
+)
+def test_a_method_that_is_none_is_refused(asked: dict[str, object], message: str) -> None:
+    with pytest.raises(EngineError, match=message):
+        attribute(get("cascade"), made(4, 1), None, **asked)
 
 
 def test_states_of_different_sizes_are_refused() -> None:
