@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.sources import Gap
+from engine.columns import INDEX, RECEIVED
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,3 +36,9 @@ class Snapshot:
     watermark: int
     erased: list[str] = field(default_factory=list)
     """Accounts deleted, taken down, suspended or deactivated since the snapshot before: each gets a tombstone."""
+
+    @property
+    def received(self) -> NDArray[np.int64]:
+        """What each agent received in the current window, [N]."""
+        totals: NDArray[np.int64] = self.current[[INDEX[name] for name in RECEIVED]].sum(axis=0, dtype=np.int64)
+        return totals
