@@ -21,6 +21,7 @@ from daemon.config import Config
 from daemon.cycle import Cycle, Plan
 from daemon.errors import ConfigError
 from daemon.latest import Latest
+from daemon.pseudonyms import pseudonyms_of
 from daemon.publisher import Policy
 from engine import indicators
 from engine.errors import IndicatorError
@@ -37,6 +38,7 @@ class Attributing:
 
 def check(config: Config) -> None:
     """Raise ConfigError for what the first run could not do."""
+    pseudonyms_of(config.publish)
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device is cuda, and there is no GPU that torch can use; choose auto or cpu")
     for name in config.engine.indicators:
@@ -57,6 +59,7 @@ async def build(
         plan_of(config),
         latest=latest,
         settings=building.settings_of(config),
+        pseudonyms=pseudonyms_of(config.publish),
         now=time.time if config.source.kind in building.LIVE else None,
     )
     checkpoints = Checkpoints(config.checkpoint_dir, {**shape.fingerprint(), "partitions": config.log.partitions})

@@ -222,12 +222,27 @@ class Publish(Section):
     policy: str = Field(
         default="all", description="all, top:K (the K greatest) or mass:P (those that carry the share P)"
     )
+    pseudonyms: bool = Field(
+        default=False, description="publish keyed hashes in place of the accounts' names; the key below makes them"
+    )
+    pseudonym_key: SecretStr | None = Field(
+        default=None, description="the key, 32 random characters or more; better in the environment than in a file"
+    )
+    pseudonym_key_file: Path | None = Field(default=None, description="a file that holds the key and nothing else")
 
     @field_validator("policy")
     @classmethod
     def _known(cls, text: str) -> str:
         Policy.parse(text)
         return text
+
+    @validate_model(mode="after")
+    def _one_key(self) -> Self:
+        given = (self.pseudonym_key is not None) + (self.pseudonym_key_file is not None)
+        if given > 1 or (self.pseudonyms and not given):
+            keys = "publish.pseudonyms,publish.pseudonym_key,publish.pseudonym_key_file"
+            raise conflict(keys, "pseudonyms need a key, given once: as itself or as a file")
+        return self
 
 
 class Checkpoints(Section):

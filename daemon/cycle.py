@@ -25,6 +25,7 @@ from daemon import recall
 from daemon.attributions import Attributions
 from daemon.carried import Carried
 from daemon.latest import Latest, Results
+from daemon.pseudonyms import Pseudonyms
 from daemon.publisher import Policy, Publisher, Written
 from daemon.records import CoverageRecord, Coverages, GapRecord, RunRecord, fingerprint, run_id
 from daemon.summary import failures, is_good, measures
@@ -96,12 +97,14 @@ class Cycle:
         *,
         latest: Latest | None = None,
         settings: Mapping[str, Any] | None = None,
+        pseudonyms: Pseudonyms | None = None,
         clock: Callable[[], float] | None = time.perf_counter,
         now: Callable[[], float] | None = time.time,
     ) -> None:
         """Publish to an open log whose topics exist.
 
-        `settings` are those outside the plan that change what a run says (bucket, scorer). `clock` times the phases
+        `settings` are those outside the plan that change what a run says (bucket, scorer). With `pseudonyms` all that
+        leaves the cycle, `latest` included, has them in place of the agents' names. `clock` times the phases
         in seconds and `now` gives the wall clock in Unix seconds for the lag; without them (replay) a run's record
         depends on its window and on the runs before it alone.
         """
@@ -109,7 +112,8 @@ class Cycle:
         self.latest = latest or Latest()
         self.stats = CycleStats()
         self._log, self._topics = log, topics
-        self._settings = dict(settings or {})
+        self._pseudonyms = pseudonyms
+        self._settings = dict(settings or {}) | ({"pseudonyms": pseudonyms.id} if pseudonyms else {})
         self._timed, self._clock, self._now = clock is not None, clock or float, now
         self._device = device_of(plan.device)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
@@ -126,11 +130,12 @@ class Cycle:
         computed = await asyncio.get_running_loop().run_in_executor(
             self._thread, self._compute, snapshot, self._carried
         )
-        written = await self._publisher.publish(computed.table, run, snapshot.lens, snapshot.erased)
+        erased = self._pseudonyms.of(snapshot.erased) if self._pseudonyms else snapshot.erased
+        written = await self._publisher.publish(computed.table, run, snapshot.lens, erased)
         record = self._record(run, snapshot, computed, written)
         await self._log.append(self._topics.runs, [Entry(run.encode(), record.encode())])
         self._carried = Carried(self._publisher.published, snapshot.agents, computed.memory)
-        self.latest.swap(Results(record.model_dump(mode="json"), computed.table))
+        self.latest.swap(Results(record.model_dump(mode="json"), computed.table), erased)
         self.stats.add(record)
         return record
 
@@ -172,19 +177,30 @@ class Cycle:
             memory=memory,
         )
         answered = self._clock()
-        table = Attributions(
-            agents=snapshot.agents,
+        table = self._table(snapshot, findings, visibility, tiers(seen, self.plan.tiers).cpu().numpy())
+        timings = {"snapshot": built - begun, "engine": answered - built, "encode": self._clock() - answered}
+        return _Computed(findings, table, memory, timings)
+
+    def _table(
+        self, snapshot: Snapshot, findings: list[Finding], visibility: NDArray[np.int64], tier: NDArray[np.integer]
+    ) -> Attributions:
+        """Return what may be published, under the agents' names or their pseudonyms, in the order of either."""
+        agents: list[str] = snapshot.agents
+        rows: NDArray[np.int64] | slice = slice(None)
+        if self._pseudonyms is not None:
+            self._pseudonyms.forget(snapshot.erased)
+            agents, rows = self._pseudonyms.table(agents)
+        return Attributions(
+            agents=agents,
             phi={
-                (found.indicator, found.baseline): found.attribution.phi.cpu().numpy()
+                (found.indicator, found.baseline): found.attribution.phi.cpu().numpy()[rows]
                 for found in findings
                 if found.attribution is not None and is_good(found)
             },
-            tiers=tiers(seen, self.plan.tiers).cpu().numpy().astype(np.uint8),
-            visibility=visibility,
+            tiers=tier.astype(np.uint8)[rows],
+            visibility=visibility[rows],
             tier_names=TIERS,
         )
-        timings = {"snapshot": built - begun, "engine": answered - built, "encode": self._clock() - answered}
-        return _Computed(findings, table, memory, timings)
 
     def _record(self, run: str, snapshot: Snapshot, computed: _Computed, written: Written) -> RunRecord:
         timings = computed.timings | {

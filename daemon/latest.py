@@ -5,7 +5,7 @@ run before or the new one, never parts of both. Free of torch.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +30,16 @@ class Latest:
         self.results: Results | None = None
         self._records: deque[Mapping[str, Any]] = deque(maxlen=keep)
 
-    def swap(self, results: Results) -> None:
-        """Make these the newest results. A rerun of a window takes the place of the record it repeats."""
+    def swap(self, results: Results, erased: Collection[str] = ()) -> None:
+        """Make these the newest results. A rerun of a window takes the place of the record it repeats.
+
+        Who was erased is no longer named among the top agents of the runs before.
+        """
         if self._records and self._records[0]["id"] == results.record["id"]:
             self._records.popleft()
+        if erased:
+            gone = frozenset(erased)
+            self._records = deque((_without(record, gone) for record in self._records), self._records.maxlen)
         self._records.appendleft(results.record)
         self.results = results
 
@@ -55,3 +61,15 @@ class Latest:
         if self.results is None or (found := self.results.attributions.agent(name)) is None:
             return None
         return {"v": 1, "run": self.results.record["id"], "lens": self.results.record["lens"], **found}
+
+
+def _without(record: Mapping[str, Any], gone: frozenset[str]) -> Mapping[str, Any]:
+    """Return a run's record without these agents among its top ones; the record itself where it names none of them."""
+    indicators = {
+        name: {
+            baseline: {**measure, "top": [row for row in measure["top"] if row["agent"] not in gone]}
+            for baseline, measure in measures.items()
+        }
+        for name, measures in record["indicators"].items()
+    }
+    return record if indicators == record["indicators"] else {**record, "indicators": indicators}

@@ -5,6 +5,7 @@ No text of a post and no secret is ever an argument of a log call; names of agen
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 import orjson
@@ -17,8 +18,11 @@ _QUIET = ("aiokafka", "aiohttp.access", "asyncio", "websockets", "httpx", "httpc
 """Libraries whose news at info is noise to an operator: they are heard from warning on, or all at debug."""
 
 
-def configure(settings: Logging, stream: TextIO | None = None) -> None:
-    """Route structlog and the standard library's loggers to one stream (stderr) in one form."""
+def configure(settings: Logging, stream: TextIO | None = None, cover: Callable[[str], str] | None = None) -> None:
+    """Route structlog and the standard library's loggers to one stream (stderr) in one form.
+
+    Each line goes through `cover` before it is written: where accounts have pseudonyms, it names nobody.
+    """
     level = getattr(logging, settings.level.upper())
     out = stream or sys.stderr
     shared: list[Processor] = [
@@ -42,6 +46,7 @@ def configure(settings: Logging, stream: TextIO | None = None) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 *_renderers(settings, colours=out.isatty()),
+                *([_covered(cover)] if cover else []),
             ],
         )
     )
@@ -59,6 +64,10 @@ def _renderers(settings: Logging, *, colours: bool) -> list[Processor]:
     # Without the frames' locals: they may hold a password, or the text of a post.
     tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     return [structlog.processors.ExceptionRenderer(tracebacks), _json]
+
+
+def _covered(cover: Callable[[str], str]) -> Processor:
+    return lambda _logger, _method, line: cover(str(line))
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

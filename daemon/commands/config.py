@@ -3,6 +3,7 @@
 import click
 
 from daemon.commands.options import configured
+from daemon.pseudonyms import pseudonyms_of
 from daemon.rendering import render
 from daemon.settings import Loaded
 
@@ -23,6 +24,7 @@ def check(loaded: Loaded) -> None:
 
     building.sources_of(loaded.config)
     attributing.check(loaded.config)
+    pseudonyms_of(loaded.config.publish)
     given = len(loaded.origins)
     click.echo(f"The configuration is good: {given} setting{'' if given == 1 else 's'} given, the others by default.")
 

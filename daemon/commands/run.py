@@ -11,6 +11,7 @@ from consumers.durations import DurationError, parse_duration
 from daemon.commands.options import configured
 from daemon.config import SECOND
 from daemon.logging import configure
+from daemon.pseudonyms import pseudonyms_of
 from daemon.settings import Loaded
 
 _logger = structlog.get_logger(__name__)
@@ -48,7 +49,8 @@ def command(loaded: Loaded, role: str, seconds: float | None) -> None:
     Ends with 0 after SIGTERM, SIGINT or --for; with 2 and one sentence where it cannot start as asked; with 1 where a
     part of it died, whose cause is the last thing that it logs.
     """
-    configure(loaded.config.logging)
+    pseudonyms = pseudonyms_of(loaded.config.publish)
+    configure(loaded.config.logging, cover=pseudonyms.cover if pseudonyms else None)
     from daemon.service import Service
     from daemon.supervision import DrainError, PartDiedError, after, signals
 

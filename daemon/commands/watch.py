@@ -14,6 +14,7 @@ from daemon.commands.options import configured
 from daemon.commands.run import read_duration
 from daemon.config import Config
 from daemon.following import Committed, Follower
+from daemon.pseudonyms import pseudonyms_of
 from daemon.records import RunRecord
 from daemon.settings import Loaded
 from daemon.supervision import after, signals
@@ -42,8 +43,14 @@ def command(
 ) -> None:
     """Follow the runs of a daemon: per committed run, its indicators and the agents that carry them.
 
-    Reads only; the embedded log may be in use by the daemon that writes it. Ends with 0 after Ctrl-C, --runs or --for.
+    Reads only; the embedded log may be in use by the daemon that writes it. Where the daemon publishes pseudonyms,
+    --agent takes one, or, for who has the key in the configuration, the account's own name.
+
+    Ends with 0 after Ctrl-C, --runs or --for.
     """
+    pseudonyms = pseudonyms_of(loaded.config.publish)
+    if pseudonyms and agent and not agent.startswith("p:"):
+        (agent,) = pseudonyms.of([agent])
     view = _View(Console(), indicator, agent)
     asyncio.run(_follow(loaded.config, view, limit, seconds))
 
