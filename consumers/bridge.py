@@ -1,35 +1,36 @@
 """The bridge: what a source delivers goes into the log, each agent event once, whenever and however it is stopped.
 
 The cursor is saved only over what the log has acknowledged. So after a crash the log may hold more than the cursor
-says, never less: on start the log's tail is read back and what is in it already is dropped when it comes again. A log
-that is slow slows the source: what waits between them is bounded.
+says, never less: on start the log's tail is read back and what is in it already is dropped when it comes again. Of two
+bridges at one source the log counts the one that began last, and the other ends. A log that is slow slows the source:
+what waits between them is bounded.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 import structlog
 
-from consumers.cursors import CursorFile, Offsets, Position
+from consumers.cursors import CursorFile, Position, Waypoint
 from consumers.deadletters import Letters, Limits
 from consumers.gaps import gap_record
 from consumers.identity import Memory
+from consumers.intake import Intake
 from consumers.log import Entry, Log, Topics
-from consumers.readback import TAIL, read_back
+from consumers.readback import TAIL, Tail, read_back
 from consumers.sources import Delivery, Gap, Source
+from consumers.tenure import SupersededError, Tenure
 
 HORIZON = 600_000_000
 """Stream time, µs, over which repeats are told: longer than any overlap that a source asks for on reconnecting."""
 
 DOWNTIME = "downtime"
 _SAVE_EVERY = 1_000_000
-_QUEUED_DELIVERIES = 16
-_BATCH_EVENTS = 5_000
 _TRAIL_STEPS = 8
 _LIVE = frozenset({"relay", "jetstream1", "jetstream2"})
 _logger = structlog.get_logger(__name__)
@@ -84,93 +85,50 @@ class Bridge:
         self._memory = Memory(HORIZON) if memory is None else memory
         self._letters = Letters(source.name, limits or Limits(), now)
         self._now = now
-        self._trail: list[tuple[int, Offsets]] = []
+        self._tenure = Tenure(log, topics.events, partitions, source.name)
+        self._trail: list[Waypoint] = []
         self._downtime_from: int | None = None
         self._saved: int | None = None
         self._saved_at = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Carry until `stop` is set or the source ends. Raises what the source or the log raises."""
-        await self.restore()
-        queue: asyncio.Queue[Delivery | None] = asyncio.Queue(_QUEUED_DELIVERIES)
-        pump = asyncio.create_task(self._pump(queue))
-        stopping = asyncio.create_task(stop.wait())
+        """Carry until `stop` is set or the source ends.
+
+        Raises what the source or the log raises, and SupersededError where another bridge has begun to read it.
+        """
         try:
-            while not stopping.done():
-                batch = await self._next(queue, stopping)
-                if batch is None:
-                    await pump
-                    break
+            await self.restore()
+            await self._carry(stop)
+        finally:
+            await self._tenure.close()
+
+    async def _carry(self, stop: asyncio.Event) -> None:
+        async with Intake(self.source, self.stats.cursor, stop) as intake:
+            while (batch := await intake.take(self._patience())) is not None:
                 await self.deliver(batch)
                 if self._now() - self._saved_at >= _SAVE_EVERY:
                     await self.save()
-        finally:
-            pump.cancel()
-            stopping.cancel()
-            await asyncio.gather(pump, stopping, return_exceptions=True)
-        await self.deliver(_waiting(queue))
-        await self.save()
+        with suppress(*(SupersededError,) if stop.is_set() else ()):  # told to end, it ends: another has begun
+            await self.save()
 
-    async def _pump(self, queue: asyncio.Queue[Delivery | None]) -> None:
-        """Read the source into the queue, which when full stops the reading; None says that the source ended."""
-        try:
-            async with aclosing(self.source.deliveries(self.stats.cursor)) as deliveries:  # type: ignore[type-var]
-                async for delivery in deliveries:
-                    await queue.put(delivery)
-        except asyncio.CancelledError:
-            raise
-        except BaseException:
-            await queue.put(None)
-            raise
-        await queue.put(None)
-
-    async def _next(
-        self, queue: asyncio.Queue[Delivery | None], stopping: "asyncio.Task[bool]"
-    ) -> list[Delivery] | None:
-        """Return what is delivered, all that waits up to a batch; nothing when it is time to save; None at the end."""
-        if queue.empty():
-            getting = asyncio.create_task(queue.get())
-            unsaved = self._file is not None and self.stats.cursor != self._saved
-            patience = _SAVE_EVERY / 1e6 if unsaved else None
-            await asyncio.wait({getting, stopping}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            if not getting.done():
-                getting.cancel()
-                return []
-            first = getting.result()
-        else:
-            first = queue.get_nowait()
-        if first is None:
-            return None
-        batch = [first]
-        size = len(first.events)
-        while size < _BATCH_EVENTS and not queue.empty():
-            further = queue.get_nowait()
-            if further is None:
-                queue.put_nowait(None)
-                break
-            batch.append(further)
-            size += len(further.events)
-        return batch
+    def _patience(self) -> float | None:
+        """Return how many seconds to wait for the source before it is time to save; None where nothing is to save."""
+        return _SAVE_EVERY / 1e6 if self._file is not None and self.stats.cursor != self._saved else None
 
     async def restore(self) -> None:
-        """Find the place to go on from, and read back what the log holds beyond it and a horizon before it."""
-        topic = self._topics.events
+        """Claim the source, find the place to go on from, and read back what the log holds around it."""
         saved = await asyncio.to_thread(self._file.load) if self._file else None
-        ends = await self._log.end_offsets(topic)
-        if saved is None or not saved.trail:
-            starts = {partition: end - TAIL for partition, end in ends.items()}
-        else:
-            starts = saved.trail[0][1]
-        tail = await read_back(self._log, topic, starts, self._memory, self.source.name)
+        self._trail = saved.trail if saved else []
+        tail = await self._read_back(self._trail[0] if self._trail else None, saved.epoch if saved else 0)
         self.stats.t = tail.t
+        self.stats.cursor = tail.cursor()
         if saved is not None:
-            self.stats.cursor = self._saved = saved.cursor
-            self._trail = saved.trail
+            self._saved = saved.cursor
             self.stats.t = max(filter(None, (tail.t, saved.t)), default=None)
-        else:
-            self.stats.cursor = tail.cursor(self.source.name)
-        if not self._trail:
-            self._trail = [(self.stats.t or 0, {partition: max(0, start) for partition, start in starts.items()})]
+            if saved.cursor is not None:
+                # Where another bridge went on from there, what it wrote may be longer ago than repeats are told.
+                passed = self.stats.cursor if tail.rival > saved.epoch else None
+                self.stats.cursor = max(saved.cursor, passed or saved.cursor)
         protocol, _, where = self.source.name.partition(":")
         if self.stats.cursor is None and protocol in _LIVE and not where.startswith("file:"):
             self._downtime_from = self.stats.t
@@ -181,7 +139,24 @@ class Bridge:
             cursor=self.stats.cursor,
             saved=saved is not None,
             read_back=tail.events,
+            epoch=self._tenure.epoch,
         )
+
+    async def _read_back(self, place: Waypoint | None, epoch: int) -> Tail:
+        """Claim the source in an epoch greater than any before; return the log's tail from a place as it is then."""
+        topic, tenure = self._topics.events, self._tenure
+        if place is None:
+            ends = await self._log.end_offsets(topic)
+            place = Waypoint(0, {partition: max(0, end - TAIL) for partition, end in ends.items()})
+        epoch = max(self._now(), epoch + 1, place.epoch + 1)
+        while True:
+            await tenure.claim(epoch)
+            tail = await read_back(self._log, topic, place, self._memory, tenure)
+            if tail.rival < epoch:
+                break
+            epoch = max(self._now(), tail.rival + 1)
+        self._trail = self._trail or [Waypoint(tail.t or 0, place.offsets, place.epoch)]
+        return tail
 
     async def deliver(self, batch: Sequence[Delivery]) -> None:
         """Append the new events of consecutive deliveries, then move the cursor over them."""
@@ -195,6 +170,7 @@ class Bridge:
             letters += self._account(delivery)
             entries += self._gaps(delivery)
             for event in delivery.events:
+                event.epoch = self._tenure.epoch
                 if self._memory.note(event):
                     entries.append(Entry(event.agent.encode(), event.encode()))
                     appended[event.kind] += 1
@@ -244,18 +220,18 @@ class Bridge:
         return entries
 
     async def save(self) -> None:
-        """Save the cursor durably, and where the log is. Only what the log acknowledged is in it."""
+        """Save the cursor durably, and where the log is. Only what the log acknowledged, and counts, is in it."""
         self._saved_at = self._now()
-        if self._file is None or self.stats.cursor == self._saved:
+        cursor, t = self.stats.cursor, self.stats.t or 0
+        if self._file is None or cursor == self._saved:
             return
-        t = self.stats.t or 0
-        if not self._trail or t - self._trail[-1][0] >= HORIZON // _TRAIL_STEPS:
-            self._trail.append((t, await self._log.end_offsets(self._topics.events)))
-        while len(self._trail) > 1 and self._trail[1][0] <= t - HORIZON:
+        await self._tenure.check()
+        if not self._trail or t - self._trail[-1].t >= HORIZON // _TRAIL_STEPS:
+            self._trail.append(Waypoint(t, await self._log.end_offsets(self._topics.events), self._tenure.epoch))
+        while len(self._trail) > 1 and self._trail[1].t <= t - HORIZON:
             self._trail.pop(0)
-        cursor = self.stats.cursor
         try:
-            await asyncio.to_thread(self._file.save, Position(cursor, self.stats.t, self._trail))
+            await asyncio.to_thread(self._file.save, Position(cursor, self.stats.t, self._trail, self._tenure.epoch))
         except OSError as error:
             raise StateError(
                 f"The bridge's place cannot be saved in {self._file.path} ({error.strerror}): make room, or give "
@@ -263,13 +239,3 @@ class Bridge:
             ) from error
         self._saved = cursor
         self.stats.saves += 1
-
-
-def _waiting(queue: "asyncio.Queue[Delivery | None]") -> list[Delivery]:
-    """Take what is left in a queue that nobody fills any more."""
-    left = []
-    while not queue.empty():
-        delivery = queue.get_nowait()
-        if delivery is not None:
-            left.append(delivery)
-    return left

@@ -14,16 +14,27 @@ _logger = structlog.get_logger(__name__)
 Offsets = dict[int, int]
 
 
+@dataclass(slots=True, frozen=True)
+class Waypoint:
+    """Where the log ended when its stream time was `t`, µs; beyond it only events of `epoch` and later ones count."""
+
+    t: int
+    offsets: Offsets
+    epoch: int = 0
+
+
 @dataclass(slots=True)
 class Position:
     """A source's place. Everything up to `cursor` is in the log, which held `t`, µs, as its greatest time then.
 
     `trail` says where in the log stream time was before, oldest first: from there on it is read back on start.
+    `epoch` is the turn of the bridge that saved it.
     """
 
     cursor: int | None
     t: int | None = None
-    trail: list[tuple[int, Offsets]] = field(default_factory=list)
+    trail: list[Waypoint] = field(default_factory=list)
+    epoch: int = 0
 
 
 class CursorFile:
@@ -39,8 +50,8 @@ class CursorFile:
             document = orjson.loads(self.path.read_bytes())
             if document["v"] != VERSION or document["src"] != self._src:
                 raise ValueError("it is of another version or source")  # noqa: TRY301 - said with the others below
-            trail = [(t, {int(key): offset for key, offset in offsets.items()}) for t, offsets in document["trail"]]
-            return Position(document["cursor"], document["t"], trail)
+            trail = [_waypoint(*point) for point in document["trail"]]
+            return Position(document["cursor"], document["t"], trail, document.get("epoch", 0))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -54,7 +65,11 @@ class CursorFile:
             "src": self._src,
             "cursor": position.cursor,
             "t": position.t,
-            "trail": [[t, {str(key): offset for key, offset in offsets.items()}] for t, offsets in position.trail],
+            "trail": [
+                [point.t, {str(key): offset for key, offset in point.offsets.items()}, point.epoch]
+                for point in position.trail
+            ],
+            "epoch": position.epoch,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
@@ -68,3 +83,7 @@ class CursorFile:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _waypoint(t: int, offsets: dict[str, int], epoch: int = 0) -> Waypoint:
+    return Waypoint(t, {int(key): offset for key, offset in offsets.items()}, epoch)

@@ -37,9 +37,11 @@ class Event:
     valence: float | None = None
     status: str | None = None
     lens: list[str] = field(default_factory=lambda: ["all"])
+    epoch: int = 0
+    """The turn of the bridge that wrote it; 0 where none claimed the source."""
 
     def encode(self) -> bytes:
-        """Return the event as JSON; `status` is present on `account` events only."""
+        """Return the event as JSON; `status` is present on `account` events only, `epoch` where it is not 0."""
         document: dict[str, Any] = {
             "v": VERSION,
             "agent": self.agent,
@@ -57,6 +59,8 @@ class Event:
         }
         if self.kind == "account":
             document["status"] = self.status
+        if self.epoch:
+            document["epoch"] = self.epoch
         return orjson.dumps(document)
 
 

@@ -79,4 +79,5 @@ def read_event(record: Mapping[str, Any]) -> Event:
         op=record["op"],
         uri=record["uri"],
         status=record.get("status"),
+        epoch=record.get("epoch", 0),
     )

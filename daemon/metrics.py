@@ -72,6 +72,7 @@ WATERMARK = _gauge("watermark_timestamp_seconds", "Time before which the windows
 WATERMARK_LAG = _gauge("watermark_lag_seconds", "Wall clock minus the watermark.")
 FOLDED = _counter("folded_events", "Agent events counted once by the fold.")
 DUPLICATES = _counter("folded_duplicates", "Records dropped because they were folded before.")
+SUPERSEDED = _counter("superseded_events", "Events of a bridge whose source a newer one had claimed: not counted.")
 LATE = _counter("late_events", "Events that came after their window had closed; most still count in later ones.")
 DROPPED = _counter("dropped_events", "Events that reach no window, by reason.", "reason")
 OTHER_KINDS = _counter("uncounted_events", "Events that are no action, by kind.", "kind")
@@ -89,6 +90,14 @@ CHECKPOINTS_DAMAGED = _counter("checkpoints_damaged", "Checkpoints passed over a
 CHECKPOINT_AGE = _gauge("checkpoint_age_seconds", "Time since the newest checkpoint was written.")
 CHECKPOINT_SECONDS = _gauge("checkpoint_duration_seconds", "Time that the newest checkpoint took.")
 CHECKPOINT_BYTES = _gauge("checkpoint_bytes", "Size of the newest checkpoint.")
+
+FOLLOWER_REQUESTS = _counter("follower_requests", "Requests to the AppView for followers.")
+FOLLOWERS_ASKED = _counter("followers_asked", "Accounts asked for in them.")
+FOLLOWER_FAILURES = _counter("follower_failures", "Requests for followers that gave no answer, by cause.", "cause")
+FOLLOWER_PAUSES = _counter("follower_pauses", "Times the AppView asked to be left alone for a while.")
+FOLLOWER_BACKLOG = _gauge("follower_backlog_accounts", "Accounts whose followers are still to be asked for.")
+FOLLOWERS_KEPT = _gauge("followers_kept_accounts", "Accounts of which an answer is kept, known to the AppView or not.")
+FOLLOWERS_KNOWN = _gauge("followers_known_agents", "Agents of the newest run whose followers were known.", "lens")
 
 RUNS = _counter("runs", "Runs whose record was written.", "lens")
 RUN_PHASES = Metric(

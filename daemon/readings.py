@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.bridge import BridgeStats
 from consumers.checkpoints import CheckpointStats
+from consumers.followers.keeper import FollowerStats
 from consumers.log import LogStats
 from consumers.sources.live import SourceStats
 from consumers.windows.group import Windows
@@ -38,6 +39,7 @@ def of_windows(windows: Windows) -> Iterator[Reading]:
     stats = windows.stats
     yield m.FOLDED, (), stats.events
     yield m.DUPLICATES, (), stats.duplicates
+    yield m.SUPERSEDED, (), stats.superseded
     yield m.LATE, (), stats.late
     yield m.MALFORMED, (), stats.malformed
     yield m.ERASED, (), stats.erased
@@ -61,6 +63,8 @@ def of_runs(latest: Latest) -> Iterator[Reading]:
     lens = run["lens"]
     yield m.RUN_END, (lens,), run["end"] * MICRO
     yield m.AGENTS, (lens,), run["agents"]
+    if known := run.get("visibility", {}).get("known"):
+        yield m.FOLLOWERS_KNOWN, (lens,), known
     for window, coverage in run["coverage"].items():
         yield m.COVERAGE, (lens, window), coverage["fraction"]
     for indicator, baselines in run["indicators"].items():
@@ -108,6 +112,17 @@ def of_checkpoints(stats: CheckpointStats, failures: int, now: int) -> Iterator[
         yield m.CHECKPOINT_AGE, (), (now - stats.saved_at) * MICRO
         yield m.CHECKPOINT_SECONDS, (), stats.seconds
         yield m.CHECKPOINT_BYTES, (), stats.bytes
+
+
+def of_followers(stats: FollowerStats, kept: int) -> Iterator[Reading]:
+    """Read what was asked of the AppView; `kept` answers."""
+    yield m.FOLLOWER_REQUESTS, (), stats.requests
+    yield m.FOLLOWERS_ASKED, (), stats.asked
+    yield m.FOLLOWER_PAUSES, (), stats.pauses
+    yield m.FOLLOWER_BACKLOG, (), stats.backlog
+    yield m.FOLLOWERS_KEPT, (), kept
+    for cause, count in stats.failures.items():
+        yield m.FOLLOWER_FAILURES, (cause,), count
 
 
 def of_socket(source: str, stats: SourceStats) -> Iterator[Reading]:
@@ -158,5 +173,7 @@ def of_service(service: "Service") -> Iterator[Reading]:
     if service.worker:
         yield from of_worker(service.worker, wall=wall)
         yield from of_runs(service.latest)
+    if service.followers:
+        yield from of_followers(service.followers.stats, len(service.followers.cache.answers))
     if service.worker and service.checkpoints:
         yield from of_checkpoints(service.checkpoints.stats, service.worker.stats.checkpoint_failures, service.clock())

@@ -2,7 +2,8 @@
 
 A record that was folded before is dropped: where the source's seq only grows, the greatest (seq, op, rank) folded of
 each source tells it. One operation can have up to three events in one partition; their rank, in the order in which
-sources give them (actor, target of a reply, other target), keeps them apart.
+sources give them (actor, target of a reply, other target), keeps them apart. So is what a bridge wrote whose turn was
+over, for a newer one had claimed its source: the newer one writes it too.
 """
 
 from collections import Counter
@@ -15,9 +16,11 @@ import orjson
 
 from consumers.events import ACTIONS, VERSION, is_monotonic
 from consumers.gaps import Gaps, read_gap
-from consumers.windows.delta import WIDTH, Ints
+from consumers.tenure import read_claim
+from consumers.windows.delta import WIDTH
+from consumers.windows.entries import entries
 from consumers.windows.state import State
-from engine.columns import ACTS, ALARM_VALENCE, INDEX, PHASES, RECEIVED, VALENCE_SCALE
+from engine.columns import ACTS, INDEX, RECEIVED
 
 GONE: Final = frozenset({"deleted", "takendown", "suspended", "deactivated"})
 """The statuses whose accounts leave the state at once."""
@@ -33,7 +36,6 @@ _COLUMN_OF: Final = {
 }
 """Nobody is the target of a post; the others stand in the same order among acts and among what is received."""
 _RANK_OF: Final = {"actor": dict.fromkeys(ACTIONS, 0), "target": {**dict.fromkeys(ACTIONS, 2), "reply": 1}}
-_SCORED, _VALENCE, _ALARM, _PHASE = INDEX["scored"], INDEX["valence"], INDEX["alarm"], INDEX[PHASES[0]]
 _LAST_SPOKEN: Final = INDEX["quotes"]
 """Posts, replies and quotes come first among the columns: they alone have a valence."""
 
@@ -47,6 +49,8 @@ class FoldStats:
     records: int = 0
     events: int = 0
     duplicates: int = 0
+    superseded: int = 0
+    """Events of a bridge whose turn was over."""
     late: int = 0
     """Counted events that arrived after their bucket's window had closed, those too late for any window included."""
     dropped: Counter[str] = field(default_factory=Counter)
@@ -65,6 +69,8 @@ class Fold:
         self.state = state
         self.top: int | None = None
         self.marks: dict[str, int] = {}
+        self.epochs: dict[str, int] = {}
+        """The newest turn at each source."""
         self.erased: set[str] = set()
         self._gaps = gaps
         self._stats = stats
@@ -91,15 +97,15 @@ class Fold:
         self, values: Sequence[bytes | None], start: int, limit: int, ceiling: int
     ) -> int:
         loads, slot_of, take = orjson.loads, self.state.slots.of, self.state.slots.take
-        column_of, rank_of, marks = _COLUMN_OF, _RANK_OF, self.marks
+        column_of, rank_of, marks, epochs = _COLUMN_OF, _RANK_OF, self.marks, self.epochs
         add_cell, add_time = self._cells.append, self._times.append
         closed, oldest = self._bounds()
         top = self.top if self.top is not None else -FOREVER
         if top >= limit:
             return start
         last_src: Any = object()
-        monotonic, mark = False, -1
-        events = duplicates = late = too_late = malformed = 0
+        monotonic, mark, newest = False, -1, 0
+        events = duplicates = superseded = late = too_late = malformed = 0
         index = start
         for index in range(start, len(values)):
             try:
@@ -107,6 +113,10 @@ class Fold:
                 kind = event["kind"]
                 if kind == "gap":
                     self._gaps.add(read_gap(event))
+                    continue
+                if kind == "bridge":
+                    self._begin_turn(event)
+                    newest = epochs.get(last_src, 0)
                     continue
                 t, src, role, agent = event["t"], event["src"], event["role"], event["agent"]
                 if type(t) is not int or not 0 <= t < FOREVER or type(agent) is not str or event["v"] != VERSION:
@@ -116,7 +126,11 @@ class Fold:
                     if monotonic:
                         marks[last_src] = mark
                     last_src, monotonic = src, is_monotonic(src)
-                    mark = marks.get(src, -1)
+                    mark, newest = marks.get(src, -1), epochs.get(src, 0)
+                epoch = event.get("epoch", 0)
+                if epoch < newest:
+                    superseded += 1
+                    continue
                 if column is None:
                     status = _other(event)
                     place = (event["seq"] * _OPS + event["op"]) * _RANKS
@@ -128,6 +142,8 @@ class Fold:
             except MALFORMED:
                 malformed += 1
                 continue
+            if epoch > newest:  # its claim came before it; retention has taken it
+                epochs[src] = newest = epoch
             if monotonic:
                 if place <= mark:
                     duplicates += 1
@@ -165,10 +181,17 @@ class Fold:
         stats = self._stats
         stats.events += events
         stats.duplicates += duplicates
+        stats.superseded += superseded
         stats.late += late
         stats.dropped["too_late"] += too_late
         stats.malformed += malformed
         return stop
+
+    def _begin_turn(self, record: dict[str, Any]) -> None:
+        """Note that a bridge has claimed sources; a claim that is older than another changes nothing."""
+        srcs, epoch = read_claim(record)
+        for src in srcs:
+            self.epochs[src] = max(epoch, self.epochs.get(src, 0))
 
     def _bounds(self) -> tuple[int, int]:
         """Return the end of the last closed bucket and the earliest time that a later window holds."""
@@ -187,7 +210,7 @@ class Fold:
     def _flush(self) -> None:
         """Count what was collected, bucket by bucket."""
         if self._cells:
-            buckets, cells, amounts = self._entries()
+            buckets, cells, amounts = entries(self._cells, self._times, self._spoken, self._valences, self.state.shape)
             first = buckets[0]
             if (buckets == first).all():
                 self.state.add(int(first), cells, amounts)
@@ -199,32 +222,6 @@ class Fold:
                 for own, some, values in pieces:
                     self.state.add(int(own[0]), some, values)
         self._clear()
-
-    def _entries(self) -> tuple[Ints, Ints, Ints]:
-        """Return bucket, cell and amount of everything that the collected events add."""
-        shape = self.state.shape
-        cells = np.array(self._cells, np.int64)
-        buckets = np.array(self._times, np.int64) // shape.bucket
-        columns = cells % WIDTH
-        acts = columns < len(ACTS)
-        acted = buckets[acts]
-        phases = (cells - columns)[acts] + _PHASE + acted // shape.phase_buckets % len(PHASES)
-        spoken = np.array(self._spoken, np.int64)
-        valences = np.array(self._valences, np.float64)
-        rows = (cells - columns)[spoken]
-        when = buckets[spoken]
-        alarming = valences <= ALARM_VALENCE
-        return (
-            np.concatenate((buckets, acted, when, when, when[alarming])),
-            np.concatenate((cells, phases, rows + _SCORED, rows + _VALENCE, rows[alarming] + _ALARM)),
-            np.concatenate(
-                (
-                    np.ones(len(cells) + len(phases) + len(rows), np.int64),
-                    np.rint(valences * VALENCE_SCALE).astype(np.int64),
-                    np.ones(int(alarming.sum()), np.int64),
-                )
-            ),
-        )
 
 
 def _other(event: dict[str, Any]) -> str | None:

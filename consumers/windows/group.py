@@ -157,7 +157,7 @@ class Windows:
         }
         images = {}
         for partition, part in self.parts.items():
-            plain = {"top": part.top, "marks": part.marks, "erased": sorted(part.erased)}
+            plain = {"top": part.top, "marks": part.marks, "epochs": part.epochs, "erased": sorted(part.erased)}
             images[partition] = (plain, part.state.dump())
         return common, images
 
@@ -170,5 +170,6 @@ class Windows:
         for partition, (plain, arrays) in images.items():
             part = windows.parts[partition]
             part.top, part.marks, part.erased = plain["top"], dict(plain["marks"]), set(plain["erased"])
+            part.epochs = dict(plain.get("epochs", {}))
             part.state.load(arrays, windows.head)
         return windows

@@ -43,7 +43,7 @@ PATIENCE = 60.0
 DAY_MS = 86_400_000
 INDICATORS = ("polarization", "attention", "cascade", "activity", "synchrony")
 SCORES = ("scored", "valence", "alarm")
-STATES = ("account", "identity")
+STATES = ("account", "identity", "bridge")
 RECEIVED_KINDS = ("replies", "quotes", "reposts", "likes", "follows")
 
 
