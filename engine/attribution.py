@@ -13,6 +13,7 @@ from engine import oceanic, path
 from engine.contributions import Game, game
 from engine.errors import EngineError, IndicatorError, StateError
 from engine.indicators import Indicator
+from engine.meeting import Alone, Meeting
 from engine.panic import PanicMemory, remembered
 from engine.quadrature import TOLERANCE as QUADRATURE_TOLERANCE
 from engine.ranking import Strata
@@ -20,7 +21,7 @@ from engine.results import Attribution, Baseline, Method
 from engine.shares import Shares, Solved, second_sweep
 from engine.state import State
 from engine.sweep import Sweeper, sweeper
-from engine.totals import Alone, Meeting, Totals, first_sweep, fix_means
+from engine.totals import Totals, first_sweep, fix_means
 
 TOLERANCE = 1e-9
 """Greatest relative residual and lambda error of an answer that may be published."""

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from engine import oceanic
 from engine.contributions import Game, RowsAt, combined, differences
+from engine.meeting import Meeting
 from engine.oceanic import Ocean
 from engine.ranking import Strata
 from engine.results import Method
 from engine.sweep import Chunk, Sweeper
-from engine.totals import Meeting, Totals
+from engine.totals import Totals
 
 
 @dataclass(frozen=True, slots=True)

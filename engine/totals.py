@@ -3,52 +3,22 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from engine.contributions import Game, Row, RowsAt, differences, needs_mean, stacked, with_mean
 from engine.errors import IndicatorError
+from engine.meeting import Meeting
 from engine.state import State
 from engine.sweep import Chunk, Sweeper
+from engine.whales import Leaders, Whales, choose
 
 T = TypeVar("T")
 
-_MANY = 64
-"""When more agents of a chunk than this reach a floor, its greatest are sought directly."""
 _FEW = 4
 """Up to so many moments their products are summed pair by pair, beyond by one matrix product."""
-
-
-class Meeting(Protocol):
-    """Where ranks meet. Each rank has agents of its own; alone, both functions give back what they got."""
-
-    def total(self, sums: Tensor) -> Tensor:
-        """Sum a float64 [D] over ranks, the same on each."""
-
-    def gather(self, rows: Tensor) -> tuple[Tensor, int]:
-        """Join float64 [m, D] of every rank, in the order of ranks, and say where this rank's rows begin."""
-
-
-class Alone:
-    """One rank: nothing to meet."""
-
-    def total(self, sums: Tensor) -> Tensor:
-        """Give back `sums`."""
-        return sums
-
-    def gather(self, rows: Tensor) -> tuple[Tensor, int]:
-        """Give back `rows`."""
-        return rows, 0
-
-
-@dataclass(frozen=True, slots=True)
-class Whales:
-    """The most massive agents: indices [m] of this rank's (-1: another rank's) and their Δg, `rows` [m, K]."""
-
-    agents: Tensor
-    rows: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,43 +45,6 @@ class _Part:
     rows: Tensor | None = None
 
 
-class _Leaders:
-    """The agents of a chunk among whom the whales must be: in each moment those of the greatest |Δg|.
-
-    One more than twice the whales, to see whether there are so few agents that all are whales. What a worker found so
-    far sets its floors; in its next chunks only those who reach them need be looked at.
-    """
-
-    def __init__(self, moments: int, whales: int, workers: int) -> None:
-        self._count = 2 * whales + 1 if whales else 0
-        self._tops = [[torch.zeros(0, dtype=torch.float64)] * moments for _ in range(workers)]
-
-    def among(self, delta: Sequence[Row], chunk: Chunk) -> Tensor:
-        found = []
-        if self._count and chunk.now.n:
-            tops = self._tops[chunk.worker]
-            found = [self._in_row(tops, moment, row) for moment, row in enumerate(delta) if row is not None]
-        if not any(len(each) for each in found):
-            return torch.zeros(0, dtype=torch.int64, device=chunk.now.device)
-        leaders: Tensor = torch.unique(torch.cat(found))
-        return leaders
-
-    def _in_row(self, tops: list[Tensor], moment: int, row: Tensor) -> Tensor:
-        known, indices = tops[moment], None
-        if len(known) == self._count:
-            low, high = torch.aminmax(row)
-            # What equals a floor need not be taken: as many as were looked for are no less.
-            floor = float(known[-1])
-            if max(-float(low), float(high)) <= floor:
-                return torch.zeros(0, dtype=torch.int64, device=row.device)
-            indices = (row.abs() > floor).nonzero()[:, 0]
-        if indices is None or len(indices) > _MANY:
-            indices = row.abs().topk(min(self._count, len(row))).indices
-        best = torch.cat((known, row[indices].abs().cpu()))
-        tops[moment] = best.sort(descending=True).values[: self._count]
-        return indices
-
-
 def fix_means(games: Sequence[Game], sweep: Sweeper, meeting: Meeting) -> list[Game | IndicatorError]:
     """Fix what everyone contributes in games whose baseline depends on the mean of g over active agents."""
     asking = [game for game in games if needs_mean(game)]
@@ -131,7 +64,7 @@ def first_sweep(
     games: Sequence[Game], sweep: Sweeper, *, whales: int, spread: bool, meeting: Meeting
 ) -> list[Totals | IndicatorError]:
     """Sweep over the agents once for all games; one that fails leaves the rest."""
-    leaders = [_Leaders(game.moments, whales, sweep.workers) for game in games]
+    leaders = [Leaders(game.moments, whales, sweep.workers) for game in games]
 
     def part(chunk: Chunk) -> list[_Part | IndicatorError]:
         rows = RowsAt(chunk)
@@ -158,7 +91,7 @@ def _with_mean(game: Game, parts: Sequence[Tensor | IndicatorError], meeting: Me
     return with_mean(game, sums[:-1] / sums[-1].clamp(min=1.0))
 
 
-def _part(game: Game, rows: RowsAt, leaders: _Leaders | None) -> _Part:
+def _part(game: Game, rows: RowsAt, leaders: Leaders | None) -> _Part:
     now = rows.chunk.now
     own, base = rows.own(game), rows.base(game)
     sums = [*_sums(own, now), *_sums(base, now)]
@@ -188,7 +121,7 @@ def _joined(
     agents = torch.cat([each.agents for each in whole if each.agents is not None]).cpu()
     rows, first = meeting.gather(torch.cat([each.rows for each in whole if each.rows is not None]).cpu())
     products = sums[2 * k :].reshape(k + 1, k)
-    chosen = _whales(rows, (products[:k].diagonal() + (rows * rows).sum(0)).sqrt(), whales)
+    chosen = choose(rows, (products[:k].diagonal() + (rows * rows).sum(0)).sqrt(), whales)
     local = chosen - first
     mine = (local >= 0) & (local < len(agents))
     indices = torch.full_like(chosen, -1)
@@ -203,20 +136,6 @@ def _joined(
         rise=products[k] + lesser.sum(0),
         spread=products[:k] + lesser.T @ lesser,
     )
-
-
-def _whales(rows: Tensor, scale: Tensor, whales: int) -> Tensor:
-    """Choose among `rows` by |Δg| relative to the norm of all agents' Δg, in the moment where that is greatest.
-
-    Those who tie with the first who is not chosen are not chosen either: equal agents are treated equally. Up to
-    twice the `whales`, all who differ from the baseline are whales: an ocean is smooth only when it is large.
-    """
-    score = (rows.abs() / torch.where(scale > 0, scale, 1.0)).amax(1)
-    order = torch.argsort(score, descending=True, stable=True)
-    order = order[score[order] > 0]
-    if len(order) <= 2 * whales:
-        return order
-    return order[:whales][score[order[:whales]] > score[order[whales]]]
 
 
 def _attempt(work: Callable[[], T]) -> T | IndicatorError:
