@@ -25,7 +25,6 @@ SMALL = (
     *("--set", "log.partitions=3"),
     *("--set", "checkpoints.every=1s"),
     *("--set", "engine.panels=100"),
-    *("--set", "engine.indicators=activity,synchrony"),
 )
 BRISK = ("--set", "source.simulator.speed=20")
 WHOLE = ("--set", "source.simulator.speed=0", "--set", "source.simulator.duration=2m")
