@@ -4,6 +4,8 @@ A checkpoint is a directory: one file for each partition, one for each blob, and
 of each, written last. It is made under another name and renamed when all of it is on the disk, so a checkpoint
 either is whole or is not there. The newest two are kept; one that is damaged, or was made with other windows, is
 passed over with an error in the log. What is left to do then is to rebuild from the log, never to start from nothing.
+
+An older checkpoint may name who was erased since. Then it goes at once, and a copy of the new one takes its place.
 """
 
 import hashlib
@@ -62,8 +64,11 @@ class Checkpoints:
         self.stats = CheckpointStats()
         self._fingerprint = dict(fingerprint)
 
-    def save(self, checkpoint: Checkpoint, now: int) -> Path:
-        """Write a checkpoint durably, then drop all but the newest two. Raises CheckpointError."""
+    def save(self, checkpoint: Checkpoint, now: int, *, alone: bool = False) -> Path:
+        """Write a checkpoint durably, then drop all but the newest two. Raises CheckpointError.
+
+        With `alone` no older one stays: the second is then the same moment once more, against damage.
+        """
         began = perf_counter()
         number = max(self._numbers(), default=0) + 1
         place = self.directory / f"{number:012d}"
@@ -74,7 +79,9 @@ class Checkpoints:
             size = self._write(partial, checkpoint)
             partial.rename(place)
             _sync(self.directory)
-            self._tidy()
+            self._tidy(1 if alone else KEPT)
+            if alone and number > 1:
+                place = self._repeat(place, number + 1)
         except OSError as error:
             raise CheckpointError(
                 f"The checkpoint {place} cannot be written ({error.strerror}): make room, or give another directory."
@@ -104,8 +111,20 @@ class Checkpoints:
             return []
         return [int(entry.name) for entry in self.directory.iterdir() if entry.name.isdecimal()]
 
-    def _tidy(self) -> None:
-        for number in sorted(self._numbers())[:-KEPT]:
+    def _repeat(self, place: Path, number: int) -> Path:
+        """Copy a checkpoint durably under a number of its own."""
+        copy, partial = self.directory / f"{number:012d}", self.directory / f".{number:012d}.partial"
+        partial.mkdir()
+        for file in place.iterdir():
+            shutil.copyfile(file, partial / file.name)
+            _sync(partial / file.name)
+        _sync(partial)
+        partial.rename(copy)
+        _sync(self.directory)
+        return copy
+
+    def _tidy(self, kept: int) -> None:
+        for number in sorted(self._numbers())[:-kept]:
             shutil.rmtree(self.directory / f"{number:012d}")
         for left in self.directory.glob(".*.partial"):
             shutil.rmtree(left)
@@ -187,9 +206,9 @@ def _store(path: Path, pieces: list[bytes | memoryview]) -> dict[str, Any]:
     return {"size": size, "sha256": digest.hexdigest()}
 
 
-def _sync(directory: Path) -> None:
-    """Wait until the names in a directory are on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

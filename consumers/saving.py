@@ -18,11 +18,11 @@ class Saving:
     dump: Callable[[], Mapping[str, bytes]] = dict
     load: Callable[[Mapping[str, bytes]], None] = lambda _blobs: None
 
-    def save(self, windows: Windows, offsets: Mapping[int, int], now: int) -> None:
-        """Save the windows that hold all records before `offsets`. Raises CheckpointError."""
+    def save(self, windows: Windows, offsets: Mapping[int, int], now: int, *, alone: bool = False) -> None:
+        """Save the windows that hold all records before `offsets`; `alone`: no older one stays. CheckpointError."""
         common, images = windows.dump()
         moment: dict[str, Any] = {"windows": common, "offsets": {str(key): value for key, value in offsets.items()}}
-        self.checkpoints.save(Checkpoint(moment, images, dict(self.dump())), now)
+        self.checkpoints.save(Checkpoint(moment, images, dict(self.dump())), now, alone=alone)
 
     def restore(
         self, shape: Shape, ends: Mapping[int, int], partitions: Collection[int]

@@ -78,6 +78,7 @@ class Worker:
         self._begins: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._ends_at = self._saved_at = -FOREVER
+        self._erased_when_saved: int | None = None
         self._expected: set[int] = set()
         self._reader: Reader
 
@@ -254,9 +255,13 @@ class Worker:
         """Save where the windows are now. A disk that fails is said and counted; the checkpoint before still stands."""
         if self._saving is None or self.windows.head is None:
             return
-        saving, now = self._saving, self._clock()
+        saving, now, erased = self._saving, self._clock(), self.windows.stats.erased
         try:
-            await asyncio.to_thread(saving.save, self.windows, self._offsets(), now)
+            await asyncio.to_thread(
+                saving.save, self.windows, self._offsets(), now, alone=erased != self._erased_when_saved
+            )
+            # What is saved now may name whom the next run buries: then the next checkpoint takes its place.
+            self._erased_when_saved = None if self.windows.burying else erased
         except CheckpointError as error:
             self.stats.checkpoint_failures += 1
             _logger.error("checkpoint failed", error=str(error))  # noqa: TRY400 - the sentence says it all

@@ -58,6 +58,11 @@ class Windows:
         return sum(part.state.evicted for part in self.parts.values())
 
     @property
+    def burying(self) -> bool:
+        """Whether somebody was erased whom the next snapshot is still to name."""
+        return any(part.erased for part in self.parts.values())
+
+    @property
     def limit(self) -> int:
         """The watermark that closes the next window."""
         if self.head is None:
