@@ -3,26 +3,32 @@
 It needs torch; a daemon that only reads the network into the log does not load this module.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 
 import orjson
 import torch
 
 from consumers.checkpoints import Checkpoints
+from consumers.followers.cache import Cache
+from consumers.followers.keeper import Followers
 from consumers.log import Log, Topics
 from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.worker import Worker
 from daemon import building
 from daemon.collecting import Instruments
-from daemon.config import Config
+from daemon.config import SECOND, Config
 from daemon.cycle import Cycle, Plan
 from daemon.errors import ConfigError
 from daemon.latest import Latest
 from daemon.pseudonyms import pseudonyms_of
 from daemon.publisher import Policy
+from daemon.visibility import by_followers, by_received
 from engine import indicators
 from engine.errors import IndicatorError
 
@@ -48,8 +54,28 @@ def check(config: Config) -> None:
             raise ConfigError(f"engine.indicators: {error}") from error
 
 
+async def followers_of(config: Config, stack: AsyncExitStack) -> Followers | None:
+    """Return who keeps followers known, its file open until the stack ends; None where tiers go by what is received."""
+    settings = config.followers
+    if not settings.enabled:
+        return None
+    # atproto takes seconds to load as well.
+    appview = await asyncio.to_thread(import_module, "consumers.followers.appview")
+    ask = appview.AppView(settings.service)
+    stack.push_async_callback(ask.close)
+    cache = await stack.enter_async_context(Cache(config.followers_path, rows=settings.rows))
+    return Followers(cache, ask, rate=settings.rate, max_age=settings.max_age / SECOND)
+
+
 async def build(
-    config: Config, log: Log, topics: Topics, *, clock: Callable[[], int], latest: Latest, instruments: Instruments
+    config: Config,
+    log: Log,
+    topics: Topics,
+    *,
+    clock: Callable[[], int],
+    latest: Latest,
+    instruments: Instruments,
+    followers: Followers | None = None,
 ) -> Attributing:
     """Build the worker and what it needs over an open log whose topics exist; nothing runs yet."""
     shape = building.shape_of(config)
@@ -58,6 +84,7 @@ async def build(
         topics,
         plan_of(config),
         latest=latest,
+        seen=by_followers(followers.known, config.followers.coverage) if followers else by_received,
         settings=building.settings_of(config),
         pseudonyms=pseudonyms_of(config.publish),
         now=time.time if config.source.kind in building.LIVE else None,
@@ -68,6 +95,8 @@ async def build(
         await cycle(snapshot)
         assert latest.run is not None
         instruments.ran(latest.run)
+        if followers:
+            await followers.note(snapshot)
 
     worker = Worker(
         log,

@@ -133,4 +133,5 @@ def settings_of(config: Config) -> dict[str, object]:
         "bucket": config.windows.bucket,
         "hop": config.windows.hop or config.windows.bucket,
         "scorer": config.scorer,
+        **({"followers": config.followers.coverage} if config.followers.enabled else {}),
     }

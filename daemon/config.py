@@ -216,6 +216,33 @@ class Engine(Section):
         return self
 
 
+class Followers(Section):
+    """Tiers by followers, asked of an AppView in the background; without it, by interactions received."""
+
+    enabled: bool = Field(default=False, description="ask for the followers of the agents in the windows")
+    service: str = Field(
+        default="https://public.api.bsky.app",
+        pattern=r"^https?://[^/\s]+/?$",
+        description="the AppView, which is told their DIDs; it must answer getProfiles without an account",
+    )
+    rate: float = Field(
+        default=5.0, gt=0, le=50, description="requests a second at most, of 25 accounts each; Bluesky allows 10"
+    )
+    max_age: Duration = Field(default=7 * DAY, ge=MINUTE, description="an account is asked for again after so long")
+    coverage: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="share of a window's agents whose followers must be known before tiers are made from them",
+    )
+    rows: int = Field(
+        default=1_000_000, ge=1_000, le=50_000_000, description="answers kept at most, about 300 bytes each in memory"
+    )
+    path: Path | None = Field(
+        default=None, description="SQLite file of the answers; unset, followers.db in `state_dir`"
+    )
+
+
 class Publish(Section):
     """Which agents get a record."""
 
@@ -299,6 +326,7 @@ class Config(BaseSettings):
     log: LogSection = LogSection()
     windows: Windows = Windows()
     engine: Engine = Engine()
+    followers: Followers = Followers()
     publish: Publish = Publish()
     checkpoints: Checkpoints = Checkpoints()
     http: Http = Http()
@@ -335,6 +363,11 @@ class Config(BaseSettings):
     def log_path(self) -> Path:
         """The file of the embedded log."""
         return (self.log.path or self.state / "log.db").expanduser()
+
+    @property
+    def followers_path(self) -> Path:
+        """The file of the followers' answers."""
+        return (self.followers.path or self.state / "followers.db").expanduser()
 
     @property
     def checkpoint_dir(self) -> Path:

@@ -27,10 +27,10 @@ from daemon.carried import Carried
 from daemon.latest import Latest, Results
 from daemon.pseudonyms import Pseudonyms
 from daemon.publisher import Policy, Publisher, Written
-from daemon.records import CoverageRecord, Coverages, GapRecord, RunRecord, fingerprint, run_id
+from daemon.records import CoverageRecord, Coverages, GapRecord, RunRecord, VisibilityRecord, fingerprint, run_id
 from daemon.summary import failures, is_good, measures
+from daemon.visibility import Seen, Visibility, by_received
 from engine.analysis import analyse
-from engine.columns import INDEX, RECEIVED
 from engine.concentration import tiers
 from engine.panic import PanicMemory
 from engine.results import TIERS, Finding, Method
@@ -83,6 +83,7 @@ class _Computed:
     findings: list[Finding]
     table: Attributions
     memory: dict[str, PanicMemory]
+    visibility: Visibility
     timings: dict[str, float]
 
 
@@ -96,6 +97,7 @@ class Cycle:
         plan: Plan,
         *,
         latest: Latest | None = None,
+        seen: Seen = by_received,
         settings: Mapping[str, Any] | None = None,
         pseudonyms: Pseudonyms | None = None,
         clock: Callable[[], float] | None = time.perf_counter,
@@ -103,7 +105,8 @@ class Cycle:
     ) -> None:
         """Publish to an open log whose topics exist.
 
-        `settings` are those outside the plan that change what a run says (bucket, scorer). With `pseudonyms` all that
+        `seen` says how visible the agents are, on the engine's thread. `settings` are those outside the plan that
+        change what a run says (bucket, scorer). With `pseudonyms` all that
         leaves the cycle, `latest` included, has them in place of the agents' names. `clock` times the phases
         in seconds and `now` gives the wall clock in Unix seconds for the lag; without them (replay) a run's record
         depends on its window and on the runs before it alone.
@@ -111,7 +114,7 @@ class Cycle:
         self.plan = plan
         self.latest = latest or Latest()
         self.stats = CycleStats()
-        self._log, self._topics = log, topics
+        self._log, self._topics, self._seen = log, topics, seen
         self._pseudonyms = pseudonyms
         self._settings = dict(settings or {}) | ({"pseudonyms": pseudonyms.id} if pseudonyms else {})
         self._timed, self._clock, self._now = clock is not None, clock or float, now
@@ -160,8 +163,8 @@ class Cycle:
         preceding = None
         if snapshot.preceding is not None:
             preceding = State(torch.from_numpy(snapshot.preceding)).to(self._device)
-        visibility = received(snapshot.current)
-        seen = torch.from_numpy(visibility).to(self._device)
+        visibility = self._seen(snapshot)
+        seen = torch.from_numpy(visibility.values).to(self._device)
         memory = carried.reordered(snapshot.agents, snapshot.erased)
         built = self._clock()
         findings = analyse(
@@ -177,9 +180,9 @@ class Cycle:
             memory=memory,
         )
         answered = self._clock()
-        table = self._table(snapshot, findings, visibility, tiers(seen, self.plan.tiers).cpu().numpy())
+        table = self._table(snapshot, findings, visibility.values, tiers(seen, self.plan.tiers).cpu().numpy())
         timings = {"snapshot": built - begun, "engine": answered - built, "encode": self._clock() - answered}
-        return _Computed(findings, table, memory, timings)
+        return _Computed(findings, table, memory, visibility, timings)
 
     def _table(
         self, snapshot: Snapshot, findings: list[Finding], visibility: NDArray[np.int64], tier: NDArray[np.integer]
@@ -219,6 +222,7 @@ class Cycle:
             indicators=measures(computed.findings, computed.table),
             failures=failures(computed.findings),
             coverage=Coverages(current=_coverage(snapshot.coverage), preceding=_coverage(snapshot.preceding_coverage)),
+            visibility=VisibilityRecord(measure=computed.visibility.measure, known=computed.visibility.known),
             watermark=snapshot.watermark,
             watermark_lag=lag,
             timings=timings if self._timed else {},
@@ -234,12 +238,6 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
-
-
-def received(columns: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return what each agent received, [N]: its visibility where followers are not known."""
-    totals: NDArray[np.int64] = columns[[INDEX[name] for name in RECEIVED]].sum(axis=0, dtype=np.int64)
-    return totals
 
 
 def _coverage(coverage: Coverage) -> CoverageRecord:

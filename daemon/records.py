@@ -37,7 +37,7 @@ class AttributionRecord(Record):
     lens: str
     agent: str
     tier: Tier
-    visibility: int = Field(ge=0, description="What tiers are made from: followers where known, else received.")
+    visibility: int = Field(ge=0, description="What tiers are made from; the run says which measure.")
     level: dict[str, float] = Field(description="φ by indicator against the neutral baseline.")
     change: dict[str, float] | None = Field(
         default=None, description="φ by indicator against the preceding window; absent until that is covered."
@@ -131,6 +131,15 @@ class Coverages(Record):
     preceding: CoverageRecord
 
 
+class VisibilityRecord(Record):
+    """By what the agents were ranked into tiers."""
+
+    measure: Literal["followers", "received"]
+    known: int = Field(
+        ge=0, description="Agents whose followers were known; the others were placed by what they received."
+    )
+
+
 class RunRecord(Record):
     """One run, written after all its attributions."""
 
@@ -145,6 +154,7 @@ class RunRecord(Record):
     indicators: dict[str, Measures]
     failures: list[Failure]
     coverage: Coverages
+    visibility: VisibilityRecord = VisibilityRecord(measure="received", known=0)
     watermark: Micros
     watermark_lag: float | None = Field(description="Seconds of the wall clock behind; null in a replay.")
     timings: dict[str, float] = Field(description="Seconds by phase; empty in a replay.")

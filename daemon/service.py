@@ -17,6 +17,7 @@ import structlog
 
 from consumers.bridge import Bridge
 from consumers.checkpoints import Checkpoints
+from consumers.followers.keeper import Followers
 from consumers.log import Log, Topics
 from consumers.sources import Source
 from consumers.sources.live import system_clock
@@ -57,6 +58,7 @@ class Service:
     bridges: list[Bridge] = field(default_factory=list, init=False)
     worker: Worker | None = field(default=None, init=False)
     checkpoints: Checkpoints | None = field(default=None, init=False)
+    followers: Followers | None = field(default=None, init=False)
     log: Log = field(init=False)
     topics: Topics = field(init=False)
     server: Server = field(init=False)
@@ -104,6 +106,8 @@ class Service:
             ]
         if self.attributing:
             shown = {"latest": self.latest, "instruments": self.instruments}
+            self.followers = await attributing.followers_of(config, stack)
+            shown["followers"] = self.followers
             built = await attributing.build(config, self.log, self.topics, clock=self.clock, **shown)
             stack.callback(built.cycle.close)
             self.worker, self.checkpoints = built.worker, built.checkpoints
@@ -131,6 +135,8 @@ class Service:
             parts["bridge"] = lambda: self._read(stop)
         if self.worker:
             parts["worker"] = lambda: self._work(stop)
+        if followers := self.followers:
+            parts["keeper of followers"] = lambda: followers.run(stop)
         try:
             await supervise(parts, stop, budget=self.config.drain / SECOND)
         finally:

@@ -31,6 +31,8 @@ def status(service: "Service") -> dict[str, Any]:
     if service.worker:
         document["worker"] = _worker(service)
         document["run"] = _run(service.latest.run)
+    if service.followers:
+        document["followers"] = counters(service.followers.stats)
     return document
 
 

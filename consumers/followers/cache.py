@@ -87,14 +87,13 @@ class Cache:
             return {did: (count, asked) for did, count, asked in found}
 
     def _store(self, rows: list[tuple[str, int, int]], outdated: int, excess: int) -> list[str]:
+        by_age = "DELETE FROM followers WHERE asked < ? RETURNING did"
+        oldest = "DELETE FROM followers WHERE did IN (SELECT did FROM followers ORDER BY asked LIMIT ?) RETURNING did"
         with self._told(), self._connection as connection:
             connection.executemany("INSERT OR REPLACE INTO followers VALUES (?, ?, ?)", rows)
-            oldest = "did IN (SELECT did FROM followers ORDER BY asked LIMIT ?)"
-            return [
-                did
-                for which, bound in (("asked < ?", outdated), (oldest, excess))
-                for (did,) in connection.execute(f"DELETE FROM followers WHERE {which} RETURNING did", (bound,))  # noqa: S608 - both are above
-            ]
+            gone: list[tuple[str]] = connection.execute(by_age, (outdated,)).fetchall()
+            gone += connection.execute(oldest, (max(0, excess - len(gone)),)).fetchall()
+        return [did for (did,) in gone]
 
     def _forget(self, dids: list[str]) -> None:
         with self._told(), self._connection as connection:

@@ -65,6 +65,12 @@ class Followers:
         self._asking: set[str] = set()
         self._size = MOST
         self._failed = 0
+        self._resting = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is left to be asked for."""
+        return self._resting and not self._news.is_set()
 
     def known(self, agents: Sequence[str]) -> NDArray[np.int64]:
         """Return what is known now, int64 [N]: followers, or -1. From any thread, without waiting."""
@@ -92,12 +98,13 @@ class Followers:
 
     async def _ask_on(self) -> None:
         while True:
-            self._asking = set(await self._next())
+            batch = await self._next()
+            self._asking = set(batch)
             began = self._clock()
             try:
-                pause = await self._once(sorted(self._asking))
+                pause = await self._once(batch)
             except AskError as error:
-                pause = await self._after(error)
+                pause = await self._after(error, batch)
             spent = min(max(self._clock() - began, 0.0), self._interval)
             await self._sleep(max(self._interval - spent, pause))
 
@@ -106,12 +113,12 @@ class Followers:
         self.stats.requests += 1
         self.stats.asked += len(batch)
         reply = await self._ask(batch)
-        self._failed, self._size = 0, MOST
+        self._failed, self._size = 0, min(2 * self._size, MOST)
         await self._keep({did: reply.followers.get(did, UNKNOWN) for did in self._asking})
         self.stats.pauses += reply.pause > 0
         return reply.pause
 
-    async def _after(self, error: AskError) -> float:
+    async def _after(self, error: AskError, batch: list[str]) -> float:
         """Return how long to wait after a failure.
 
         A server refuses a whole batch for one account that it cannot read: the next are smaller, down to the one.
@@ -123,7 +130,7 @@ class Followers:
         if error.cause == "refused" and len(self._asking) == 1:
             await self._keep(dict.fromkeys(self._asking, UNKNOWN))
         else:
-            self._queue += self._asking
+            self._queue += [did for did in reversed(batch) if did in self._asking]
             self.stats.backlog = len(self._queue)
             self._size = max(1, self._size // 2) if error.cause == "refused" else self._size
         self._failed += 1
@@ -137,6 +144,7 @@ class Followers:
     async def _next(self) -> list[str]:
         """Return the next to be asked for; wait while there is none."""
         while True:
+            self._resting = False
             self._news.clear()
             while self._noted is not None:
                 noted, self._noted = self._noted, None
@@ -149,6 +157,7 @@ class Followers:
             self.stats.backlog = len(self._queue)
             if batch:
                 return batch
+            self._resting = True
             await self._news.wait()
 
     def _plan(self, agents: Sequence[str], received: NDArray[np.int64]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import IO, Any
 
 import click
 
+from consumers.followers import FollowersError
 from consumers.log import LogError
 from consumers.scoring import ScorerError
 from consumers.sources import SourceError
@@ -13,7 +14,7 @@ from engine.errors import EngineError
 
 COMMANDS = ("run", "demo", "simulate", "replay", "attribute", "verify", "watch", "config")
 
-REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, ScorerError, RefusalError, EngineError)
+REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, FollowersError, ScorerError, RefusalError, EngineError)
 """Errors whose message is already the sentence a user needs; any other is a bug and shows its traceback."""
 
 
