@@ -75,6 +75,7 @@ class Worker:
         self._closed_before = closed_before
         self._max_records = max_records
         self._backlog: dict[int, deque[tuple[Chunk, int]]] = {partition: deque() for partition in partitions}
+        self._lost: dict[int, int] = {}
         self._begins: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._ends_at = self._saved_at = -FOREVER
@@ -128,7 +129,7 @@ class Worker:
         chunks = await self._reader.poll(max_records=self._max_records, wait=wait)
         clock = self._clock()
         for chunk in chunks:
-            self._backlog[chunk.partition].append((chunk, 0))
+            self._receive(chunk)
             self._idleness.heard(chunk.partition, clock)
             self._expected.discard(chunk.partition)
         if self._now and clock - self._ends_at >= _ENDS_EVERY:
@@ -139,6 +140,15 @@ class Worker:
         if self._saving and clock - self._saved_at >= self._saving.every:
             await self.checkpoint()
         return sum(len(chunk.values) for chunk in chunks)
+
+    def _receive(self, chunk: Chunk) -> None:
+        """Put a chunk in the backlog. A loss with nothing after it waits for the records that say how long it was."""
+        lost = self._lost.pop(chunk.partition, 0) + chunk.lost
+        if chunk.values:
+            chunk.lost = lost
+            self._backlog[chunk.partition].append((chunk, 0))
+        elif lost:
+            self._lost[chunk.partition] = lost
 
     async def finish(self) -> None:
         """End a replay: read to the end of the log, then close the window of the last event, and all before it."""

@@ -231,6 +231,26 @@ async def test_what_retention_took_before_it_was_read_is_a_gap(tmp_path) -> None
         assert [(gap.start, gap.cause) for gap in bench.worker.windows.gaps.known] == [(START, "retention")]
 
 
+async def test_a_partition_that_retention_emptied_ends_its_gap_at_the_next_event(tmp_path) -> None:
+    now = [0.0]
+    async with SqliteLog(":memory:", clock=lambda: now[0]) as log:
+        await log.ensure([Topic(TOPIC, 2, 1_000)])
+        bench = Bench(log, Clock(100), tmp_path)
+        await bench.put(0, [event("a")])
+        await bench.worker.start()
+        await bench.worker.step(wait=0)
+        await bench.put(0, [event("lost", at=1)])
+        while (await log.begin_offsets(TOPIC))[0] < 2:
+            now[0] += 10.0
+            await bench.put(1, [event("b", at=9)])
+        await bench.worker.step(wait=0)
+        assert not bench.worker.windows.gaps.known
+        await bench.put(0, [event("a", at=7)])
+        await bench.worker.step(wait=0)
+        assert bench.worker.windows.stats.lost == 1
+        assert [(gap.start, gap.end) for gap in bench.worker.windows.gaps.known] == [(START, START + 7 * SECOND)]
+
+
 async def test_an_error_of_the_cycle_ends_the_worker_and_the_checkpoint_before_stands(log, tmp_path) -> None:
     bench = Bench(log, Clock(3), tmp_path)
     await bench.put(0, [event("a")])
