@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 UV := $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format kafka lock audit bench clean
+.PHONY: help setup demo test check format kafka lock audit bench kills clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -55,6 +55,11 @@ lock: $(STAMP) ## resolve the newest versions into constraints.txt
 
 audit: $(STAMP) ## hold the pinned versions against the published advisories
 	@$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
+
+KILLS ?= 1000
+SEED ?= 1
+kills: $(STAMP) ## kill bridge, worker and broker at random and recount (KILLS=1000 SEED=1)
+	@$(BIN)/python -m tests.campaigns.kills --kills $(KILLS) --seed $(SEED)
 
 bench: $(STAMP) ## run the benchmarks and print their tables
 	@$(UV) --group bench

@@ -1,0 +1,118 @@
+"""The processes of a kill campaign: each life of one is planned to end at a moment of chance, and a new one follows."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.campaigns import fuses
+from tests.e2e.process import Daemon
+from tests.servers.kafka import Kafka
+
+ANY = "any"
+"""The moment of a kill by the clock."""
+
+_PATIENCE = 6.0
+"""Seconds after which a fuse that has not burnt is given up, and the process killed where it is."""
+
+
+@dataclass
+class Part:
+    """One role, lived again and again in one directory."""
+
+    name: str
+    folder: Path
+    flags: tuple[str, ...]
+    steps: tuple[str, ...]
+    random: Random
+    ended_in: str = ""
+    """The step in which the last life was killed."""
+    restarts: int = 0
+    deaths: list[str] = field(default_factory=list)
+    """What it said when it ended by itself."""
+    daemon: Daemon | None = None
+
+    def start(self, *, doomed: bool = True) -> None:
+        """Begin a life; one that is not doomed has no planned end."""
+        self.doomed = doomed
+        self.step = self.random.choice((ANY, *self.steps)) if doomed else ""
+        self._delay = self.random.uniform(0.0, 2.0)
+        self._since: float | None = None
+        nth = 1 if self.step == "claim" else self.random.randint(1, 3)
+        armed = self.step not in ("", ANY)
+        program = f"from tests.campaigns import fuses; fuses.arm({self.step!r}, {nth})" if armed else "pass"
+        self.daemon = Daemon(self.folder, *self.flags, program=program)
+        self.daemon.__enter__()
+
+    @property
+    def listens(self) -> bool:
+        """Whether this life has come so far."""
+        if self._since is None and self.daemon is not None and '"event":"listening"' in self.daemon.told:
+            self._since = time.monotonic()
+        return self._since is not None
+
+    def tick(self) -> bool:
+        """Kill where it is planned; return whether this life has ended by a kill."""
+        assert self.daemon is not None
+        process = self.daemon.process
+        step = self.step
+        if process.poll() is None and self.doomed and self.listens:
+            assert self._since is not None
+            if time.monotonic() - self._since >= (self._delay if step == ANY else _PATIENCE):
+                step = ANY
+                process.kill()
+                process.wait()
+        if process.poll() is None:
+            return False
+        if process.returncode == -9:
+            self.ended_in = step
+            return True
+        self.deaths.append(self.daemon.told[-2_000:])
+        self.restart()
+        return False
+
+    def restart(self) -> None:
+        """Begin another life, after the last was ended by something else than a plan."""
+        self.restarts += 1
+        self.start(doomed=self.doomed)
+
+    def stop(self) -> int:
+        """End it in order; return its exit status."""
+        assert self.daemon is not None
+        return self.daemon.stop()
+
+    def end(self) -> None:
+        """Kill it, if it lives, for good."""
+        if self.daemon is not None:
+            self.daemon.process.kill()
+            self.daemon.process.wait()
+
+
+class Broker:
+    """A real Kafka that is killed every few seconds, and started again in a thread meanwhile."""
+
+    def __init__(self, kafka: Kafka, random: Random) -> None:
+        self.kills = 0
+        self._kafka, self._random = kafka, random
+        self._starting: threading.Thread | None = None
+        self._due = time.monotonic() + random.uniform(4.0, 12.0)
+
+    def tick(self) -> bool:
+        """Kill it if it is time; return whether that was done."""
+        if time.monotonic() < self._due or (self._starting and self._starting.is_alive()):
+            return False
+        self._kafka.kill()
+        self.kills += 1
+        self._starting = threading.Thread(target=self._kafka.start, name="broker")
+        self._starting.start()
+        self._due = time.monotonic() + self._random.uniform(12.0, 25.0)
+        return True
+
+    def settle(self) -> None:
+        """Wait until it runs."""
+        if self._starting:
+            self._starting.join()
+
+
+STEPS = {"bridge": fuses.BRIDGE, "attribute": fuses.WORKER, "all": (*fuses.BRIDGE, *fuses.WORKER)}

@@ -1,0 +1,142 @@
+"""What a kill campaign is held to: a recount of the last window from the lines, and the runs of one left in peace."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from consumers.checkpoints import Checkpoints
+from consumers.events import Event
+from consumers.log import Log, Topics, partition_of
+from consumers.scoring import load_scorer
+from consumers.sources import Delivery
+from consumers.sources.decoding.jetstream1 import decode_line
+from consumers.sources.decoding.reading import Reading
+from consumers.windows.group import Windows
+from consumers.windows.shape import Shape
+from consumers.windows.snapshot import gather
+from engine.columns import COLUMNS, COUNTS
+from tests.unit.consumers import oracle
+
+Table = dict[str, Counter[str]]
+CLOCKS = ("timings", "watermark_lag")
+"""What of a run's record depends on when it ran."""
+
+
+def events_of(lines: list[bytes]) -> list[Event]:
+    """Return the agent events of some lines, in their order."""
+    reading, delivery = Reading("jetstream1:oracle", 0, load_scorer()), Delivery()
+    reading.at(1 << 60)
+    for line in lines:
+        decode_line(line, reading, delivery, 0)
+    return delivery.events
+
+
+def last_end(events: list[Event], shape: Shape, partitions: int) -> int:
+    """Return the end of the last window that these events close, when every partition is waited for."""
+    tops = {partition_of(event.agent.encode(), partitions): 0 for event in events}
+    for event in events:
+        partition = partition_of(event.agent.encode(), partitions)
+        tops[partition] = max(tops[partition], event.t)
+    return (min(tops.values()) - shape.lateness) // shape.hop * shape.hop
+
+
+def recount(events: list[Event], end: int, shape: Shape, partitions: int) -> Table:
+    """Count the window that ends at `end` from the events that each partition held when it closed."""
+    kept: list[Event] = []
+    closed: set[int] = set()
+    for event in events:
+        partition = partition_of(event.agent.encode(), partitions)
+        if partition not in closed:
+            kept.append(event)
+            if event.t >= end + shape.lateness:
+                closed.add(partition)
+    return oracle.table(oracle.alive(kept), end - shape.length, end, shape.bucket, shape.phase_buckets)
+
+
+def held(directory: Path, shape: Shape, partitions: int) -> tuple[int, Table]:
+    """Return the end of the last closed window and the window itself, out of the newest checkpoint."""
+    checkpoints = Checkpoints(directory, {**shape.fingerprint(), "partitions": partitions})
+    checkpoint = next(checkpoints.load())
+    windows = Windows.load(shape, checkpoint.common["windows"], checkpoint.images)
+    assert windows.head is not None
+    agents, current, _ = gather([part.state for part in windows.parts.values()])
+    return windows.head * shape.bucket, oracle.rows(agents, current)
+
+
+def differences(found: Table, expected: Table) -> int:
+    """Return how many integers differ, over all agents and columns."""
+    assert set(COUNTS) <= set(COLUMNS)
+    return sum(
+        found.get(agent, Counter())[name] != expected.get(agent, Counter())[name]
+        for agent in found.keys() | expected.keys()
+        for name in COLUMNS
+    )
+
+
+@dataclass
+class Published:
+    """All that a log holds of runs: their records by id, each form of them, and every value of every agent."""
+
+    runs: dict[str, list[dict[str, Any]]]
+    values: dict[tuple[str, str], set[bytes]]
+
+    def differences(self, whole: "Published") -> int:
+        """Return how many records and values are not those of an uninterrupted daemon, or are missing."""
+        wrong = sum(record != whole.runs[run][0] for run, records in self.runs.items() for record in records)
+        wanted = {key for key in whole.values if key[0] in self.runs}
+        return (
+            wrong
+            + sum(values != whole.values.get(key) for key, values in self.values.items() if key[0] in self.runs)
+            + len(wanted - self.values.keys())
+        )
+
+    @property
+    def reruns(self) -> int:
+        """How many runs' records were written again, after a crash."""
+        return sum(len(records) - 1 for records in self.runs.values())
+
+
+async def records(log: Log, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    """Return key and value of every record of a topic."""
+    found: list[tuple[bytes | None, bytes | None]] = []
+    begins, ends = await log.begin_offsets(topic), await log.end_offsets(topic)
+    reader = await log.reader(topic, begins)
+    while any(max(position, begins[partition]) < ends[partition] for partition, position in reader.positions.items()):
+        for chunk in await reader.poll():
+            found += zip(chunk.keys, chunk.values, strict=True)
+    await reader.close()
+    return found
+
+
+async def published(log: Log, topics: Topics) -> Published:
+    """Read what a log's subscribers can read of runs."""
+    told = Published({}, {})
+    for _, value in await records(log, topics.runs):
+        record: dict[str, Any] = orjson.loads(value or b"")
+        plain = {key: value for key, value in record.items() if key not in CLOCKS}
+        told.runs.setdefault(record["id"], []).append(plain)
+    for _, value in await records(log, topics.attributions):
+        if value is not None:
+            document: Mapping[str, Any] = orjson.loads(value)
+            told.values.setdefault((document["run"], document["agent"]), set()).add(value)
+    return told
+
+
+async def census(log: Log, topics: Topics) -> Counter[str]:
+    """Count the events topic: agent events, claims, gaps, and events that stand there more than once."""
+    found: Counter[str] = Counter()
+    seen: set[bytes] = set()
+    for _, value in await records(log, topics.events):
+        document = orjson.loads(value or b"")
+        if "agent" not in document:
+            found[document["kind"]] += 1
+            continue
+        found["events"] += 1
+        name = orjson.dumps([document[key] for key in ("agent", "role", "kind", "rev", "uri", "t")])
+        found["twice"] += name in seen
+        seen.add(name)
+    return found
