@@ -55,7 +55,7 @@ class BridgeStats:
     """Agent events dropped because the log holds them."""
     deadletters: int = 0
     overflow: int = 0
-    """Rejected operations for which no dead letter was written, for there were too many."""
+    """Rejected operations for which no dead letter was written: there were too many, or it was there already."""
     gaps: Counter[str] = field(default_factory=Counter)
     cursor: int | None = None
     t: int | None = None
@@ -94,7 +94,8 @@ class Bridge:
     async def run(self, stop: asyncio.Event) -> None:
         """Carry until `stop` is set or the source ends.
 
-        Raises what the source or the log raises, and SupersededError where another bridge has begun to read it.
+        Raises what the source or the log raises, SupersededError where another bridge has begun to read it, and
+        DivertedError where most of it cannot be read.
         """
         try:
             await self.restore()
@@ -133,6 +134,7 @@ class Bridge:
         if self.stats.cursor is None and protocol in _LIVE and not where.startswith("file:"):
             self._downtime_from = self.stats.t
         self._saved_at = self._now()
+        await self._letters.recall(self._log, self._topics.deadletters)
         _logger.info(
             "bridge starts",
             src=self.source.name,
@@ -159,7 +161,7 @@ class Bridge:
         return tail
 
     async def deliver(self, batch: Sequence[Delivery]) -> None:
-        """Append the new events of consecutive deliveries, then move the cursor over them."""
+        """Append the new events of consecutive deliveries, then move the cursor over them. Raises DivertedError."""
         if not batch:
             return
         entries: list[Entry] = []
@@ -190,6 +192,7 @@ class Bridge:
         self.stats.deadletters += len(letters)
         self.stats.t = top
         self.stats.cursor = next((d.cursor for d in reversed(batch) if d.cursor is not None), self.stats.cursor)
+        self._letters.check()
 
     def _account(self, delivery: Delivery) -> list[Entry]:
         """Count a delivery; return its dead letters."""
@@ -223,7 +226,7 @@ class Bridge:
         """Save the cursor durably, and where the log is. Only what the log acknowledged, and counts, is in it."""
         self._saved_at = self._now()
         cursor, t = self.stats.cursor, self.stats.t or 0
-        if self._file is None or cursor == self._saved:
+        if self._file is None or cursor == self._saved or self._letters.doubtful:
             return
         await self._tenure.check()
         if not self._trail or t - self._trail[-1].t >= HORIZON // _TRAIL_STEPS:

@@ -32,7 +32,7 @@ class Memory:
 
     def note(self, event: Event) -> bool:
         """Stage an event; return False where it is known already."""
-        key = hash(_identity(event))
+        key = hash(identity_of(event))
         if key in self._newer or key in self._older or key in self._staged:
             return False
         self._staged.add(key)
@@ -57,7 +57,8 @@ class Memory:
             self._begun = t
 
 
-def _identity(event: Event) -> Hashable:
+def identity_of(event: Event) -> Hashable:
+    """Return what an event is known by."""
     if event.kind in ("account", "identity"):
         return event.agent, event.kind, event.status, event.t
     if event.rev is None:

@@ -28,7 +28,7 @@ from engine.columns import COLUMNS, COUNTS
 _KEPT_MS = 60_000
 """How long the log keeps what was folded: each step reads all that the step appended, so it only bounds memory."""
 
-_NO_LIMITS = Limits(per_minute=1 << 62, share=1.0, free=0)
+_NO_LIMITS = Limits(per_minute=1 << 62, share=1.0, free=0, stop_share=1.0)
 """Every refused operation is a dead letter: their number is part of the answer, and they go nowhere."""
 
 

@@ -6,7 +6,8 @@ is rejected and the rest kept; a file of which nothing can be read is a `SourceE
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
@@ -48,22 +49,38 @@ class RecordedSource:
 
     async def deliveries(self, cursor: int | None) -> AsyncIterator[Delivery]:
         """Yield the file from after line or frame number `cursor` to its end."""
-        decode: Callable[[bytes, Reading, Delivery, int], object]
-        decode = decode_frame if self._form == "frames" else decode_line
         number = cursor or 0
         pieces = islice(self._pieces(), number, None)
         while batch := list(islice(pieces, BATCH)):
             delivery = Delivery()
             for piece in batch:
                 number += 1
-                if isinstance(piece, bytes):
-                    if piece or self._form == "frames":  # a blank line is no line
-                        decode(piece, self._reading, delivery, number)
-                else:
-                    self._broken(piece, delivery, number)
+                self._decode(piece, delivery, number)
             delivery.cursor = number
             yield delivery
             await asyncio.sleep(0)
+
+    def numbered(self, numbers: Collection[int]) -> Iterator[tuple[int, Delivery]]:
+        """Yield the lines or frames of these numbers, counted from 1, each by itself, as far as the file has them."""
+        last = max(numbers, default=0)
+        for number, piece in enumerate(islice(self._pieces(), last), 1):
+            if number in numbers:
+                delivery = Delivery(cursor=number)
+                self._decode(piece, delivery, number)
+                yield number, delivery
+
+    def _decode(self, piece: Piece, delivery: Delivery, number: int) -> None:
+        """Decode a piece; the place of what is rejected is its number, whatever it says of itself."""
+        before = len(delivery.rejected)
+        if isinstance(piece, bytes):
+            decode: Callable[[bytes, Reading, Delivery, int], object]
+            decode = decode_frame if self._form == "frames" else decode_line
+            if piece or self._form == "frames":  # a blank line is no line
+                decode(piece, self._reading, delivery, number)
+        else:
+            self._broken(piece, delivery, number)
+        for index in range(before, len(delivery.rejected)):
+            delivery.rejected[index] = replace(delivery.rejected[index], where=f"{self.name}@{number}")
 
     def _pieces(self) -> Iterator[Piece]:
         cut = frames if self._form == "frames" else lines

@@ -309,7 +309,7 @@ async def test_dead_letters_say_what_and_where_but_no_bytes_and_never_become_the
     flood = Delivery(cursor=1, frames=1_000, operations=1_000, rejected=[bad] * 1_000)
     async with SqliteLog(":memory:") as log:
         await opened(log)
-        limits = Limits(per_minute=50, share=0.01, free=5)
+        limits = Limits(per_minute=50, share=0.01, free=5, stop_share=1.0)
         bridge = Bridge(Script([]), log, TOPICS, PARTITIONS, None, now=clock, limits=limits)
         await bridge.deliver([flood])
         assert (bridge.stats.deadletters, bridge.stats.overflow) == (15, 985)
