@@ -156,6 +156,22 @@ class LogSection(Section):
     sasl: Sasl = Sasl()
 
 
+class DeadLetters(Section):
+    """What becomes of what cannot be read."""
+
+    per_minute: int = Field(default=600, ge=0, description="dead letters written a minute, at most")
+    share: float = Field(
+        default=0.1, ge=0, le=1, description="share of a minute's operations beyond which, after 60, none is written"
+    )
+    stop_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="when more of the last operations cannot be read, the bridge ends and its place stays; 1 never",
+    )
+    stop_over: int = Field(default=10_000, ge=1_000, le=10_000_000, description="how many operations these are")
+
+
 class Windows(Section):
     """The rolling windows over event time."""
 
@@ -324,6 +340,7 @@ class Config(BaseSettings):
     )
     source: Source = Source()
     log: LogSection = LogSection()
+    deadletters: DeadLetters = DeadLetters()
     windows: Windows = Windows()
     engine: Engine = Engine()
     followers: Followers = Followers()
@@ -351,6 +368,15 @@ class Config(BaseSettings):
             raise conflict(
                 "log.retention,windows.length",
                 f"two windows and a margin need {format_duration(needed)}, longer than the log keeps events",
+            )
+        return self
+
+    @validate_model(mode="after")
+    def _pseudonyms_are_not_undone(self) -> Self:
+        if self.publish.pseudonyms and self.followers.enabled:
+            raise conflict(
+                "publish.pseudonyms,followers.enabled",
+                "records would hold the number of followers, by which anyone finds the account behind a pseudonym",
             )
         return self
 

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from importlib.metadata import version
 from typing import Any
 
 from atproto_client import exceptions, models
@@ -38,7 +39,9 @@ class AppView:
 
     def __init__(self, url: str, *, timeout: float = 30.0, clock: Callable[[], float] = time.time) -> None:
         """`url` is the service's, without a path; `timeout` in seconds; `clock` gives Unix seconds."""
-        self._client = AsyncClientBase(url, AsyncRequest(timeout=timeout))
+        request = AsyncRequest(timeout=timeout)
+        request.add_additional_header("User-Agent", f"starlingd/{version('starlingd')}")
+        self._client = AsyncClientBase(url, request)
         self._clock = clock
 
     async def __call__(self, dids: Sequence[str]) -> Reply:

@@ -127,7 +127,7 @@ class Followers:
         self.stats.pauses += error.pause > 0
         if self._failed == 0:
             _logger.warning("followers not answered", cause=error.cause, pause=error.pause)
-        if error.cause == "refused" and len(self._asking) == 1:
+        if error.cause == "refused" and len(batch) == 1:
             await self._keep(dict.fromkeys(self._asking, UNKNOWN))
         else:
             self._queue += [did for did in reversed(batch) if did in self._asking]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -47,6 +48,7 @@ async def refusal(appview: AppView) -> tuple[str, float]:
 async def test_it_gives_the_followers_of_those_whom_the_server_knows(server: FakeAppView, appview: AppView) -> None:
     assert await appview([ANN, BOB, CYD]) == Reply({ANN: 3, BOB: 50_000})
     assert server.asked == [[ANN, BOB, CYD]]
+    assert server.askers == {f"starlingd/{version('starlingd')}"}
 
 
 async def test_a_full_request_is_understood(server: FakeAppView, appview: AppView) -> None:

@@ -21,6 +21,7 @@ class FakeAppView:
         self.acts = list(acts)
         self.headers: dict[str, str] = {}
         self.asked: list[list[str]] = []
+        self.askers: set[str] = set()
 
     async def __aenter__(self) -> Self:
         app = web.Application()
@@ -42,6 +43,7 @@ class FakeAppView:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         actors = request.query.getall("actors", [])
         self.asked.append(actors)
+        self.askers.add(request.headers["User-Agent"])
         if self.acts:
             return await self.acts.pop(0)(request)
         if not 1 <= len(actors) <= MOST or not all(actor.startswith("did:") for actor in actors):

@@ -106,6 +106,12 @@ def test_the_cache_is_in_the_state_directory_unless_told() -> None:
     assert load(None, {}, [parse_assignment("followers.path=/y.db")]).config.followers_path == Path("/y.db")
 
 
+def test_a_number_of_followers_is_not_published_beside_a_pseudonym() -> None:
+    given = ("followers.enabled=true", "publish.pseudonyms=true", f"publish.pseudonym_key={'0123456789abcdef' * 2}")
+    with pytest.raises(ConfigError, match=r"^--set publish\.pseudonyms and --set followers\.enabled: records would"):
+        load(None, {}, [parse_assignment(one) for one in given])
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
