@@ -149,11 +149,8 @@ class Followers:
             while self._noted is not None:
                 noted, self._noted = self._noted, None
                 self._queue = await self.cache.on_thread(self._plan, *noted)
-            batch: list[str] = []
-            while self._queue and len(batch) < self._size:
-                did = self._queue.pop()
-                if self._is_due(did, self._clock()):
-                    batch.append(did)
+            batch = self._queue[: -self._size - 1 : -1]
+            del self._queue[len(self._queue) - len(batch) :]
             self.stats.backlog = len(self._queue)
             if batch:
                 return batch
