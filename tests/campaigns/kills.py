@@ -26,7 +26,7 @@ from consumers.log.opening import open_log
 from consumers.windows.shape import SECOND, Shape
 from tests.campaigns import verdict
 from tests.campaigns.parts import STEPS, Broker, Part
-from tests.campaigns.upstream import Upstream, simulated
+from tests.campaigns.upstream import Protocol, Upstream, simulated
 from tests.e2e.process import Daemon
 from tests.servers.kafka import Kafka
 
@@ -90,22 +90,22 @@ def flags(*settings: str) -> tuple[str, ...]:
 
 
 class Campaign:
-    """One setting: `kafka` with a bridge and a worker, or `sqlite` with both in one process."""
+    """One setting: a Kafka with a bridge and a worker, or without one both in one process on SQLite."""
 
-    def __init__(self, folder: Path, kills: int, seed: int, kafka: Kafka | None) -> None:
-        self.folder, self.kafka, self.wanted = folder, kafka, kills
+    def __init__(self, folder: Path, kills: int, seed: int, kafka: Kafka | None, protocol: Protocol) -> None:
+        self.folder, self.kafka, self.wanted, self.protocol = folder, kafka, kills, protocol
         self.random = Random(seed)
         self.topics = Topics(f"kills-{uuid4().hex[:8]}" if kafka else "starlingd")
         self.lines = simulated(seed, 90 + kills * SECONDS_A_KILL, RATE)
         self.events = verdict.events_of(self.lines)
         self.end = verdict.last_end(self.events, SHAPE, PARTITIONS)
-        self.report = Report("kafka" if kafka else "sqlite", seed, events=len(self.events))
+        self.report = Report(f"{'Kafka' if kafka else 'SQLite'}, {protocol}", seed, events=len(self.events))
 
     def run(self) -> Report:
         """Kill as often as is wanted, let the last lives finish, and compare."""
         began = time.monotonic()
         with ExitStack() as stack:
-            upstream = stack.enter_context(Upstream(self.lines, self.random.randrange(1 << 30)))
+            upstream = stack.enter_context(Upstream(self.lines, self.random.randrange(1 << 30), self.protocol))
             parts = self._parts(upstream.address)
             for part in parts:
                 stack.callback(part.end)
@@ -122,7 +122,7 @@ class Campaign:
         return self.report
 
     def _parts(self, address: str) -> list[Part]:
-        source = ("--source", "jetstream1", "--hosts", address)
+        source = ("--source", self.protocol, "--hosts", address)
         roles = ("all",)
         log: tuple[str, ...] = ("--log", "sqlite")
         if self.kafka:
@@ -261,10 +261,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="starlingd-kills-") as place:
         folder = Path(place)
         on_sqlite = given.kills // 3
-        reports.append(Campaign(folder / "sqlite", on_sqlite, given.seed, None).run())
+        reports.append(Campaign(folder / "sqlite", on_sqlite, given.seed, None, "jetstream2").run())
         print(table(reports), flush=True)
         with Kafka(folder / "broker", brief=True) as kafka:
-            reports.append(Campaign(folder / "kafka", given.kills - on_sqlite, given.seed, kafka).run())
+            reports.append(Campaign(folder / "kafka", given.kills - on_sqlite, given.seed, kafka, "jetstream1").run())
     TABLE.write_text(table(reports), "utf-8")
     print(table(reports))
     for one in reports:

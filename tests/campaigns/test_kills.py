@@ -18,9 +18,9 @@ def assert_exact(report: Report, kills: int) -> None:
 
 
 def test_one_process_on_the_embedded_log_counts_once_however_it_is_killed(tmp_path: Path) -> None:
-    assert_exact(Campaign(tmp_path, 10, 1, None).run(), 10)
+    assert_exact(Campaign(tmp_path, 10, 1, None, "jetstream2").run(), 10)
 
 
 @pytest.mark.kafka
 def test_bridge_worker_and_broker_count_once_however_they_are_killed(tmp_path: Path, own_kafka: Kafka) -> None:
-    assert_exact(Campaign(tmp_path, 10, 1, own_kafka).run(), 10)
+    assert_exact(Campaign(tmp_path, 10, 1, own_kafka, "jetstream1").run(), 10)

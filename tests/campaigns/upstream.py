@@ -1,17 +1,20 @@
-"""The simulated network behind a Jetstream v1 on loopback that has the manners of a real one, and worse.
+"""The simulated network behind a Jetstream, v1 or v2, on loopback that has the manners of a real one, and worse.
 
 It gives its lines up to a place that the campaign moves on, so that a campaign is as long as its kills and not as the
 machine is slow. Connections end at random, and lines come again: stretches of them, on top of what a client that
-reconnects asks for anyway. `time_us` steps back from line to line, as the simulator has it.
+reconnects asks for anyway. Times step back from line to line, as the simulator has it; v2's seqs number the lines.
 """
 
 import asyncio
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import accumulate
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import orjson
 from websockets.asyncio.server import ServerConnection
@@ -19,6 +22,8 @@ from websockets.exceptions import ConnectionClosed
 
 from consumers.sources.simulator import SimulatedSource
 from tests.servers.fake_host import FakeHost
+
+Protocol = Literal["jetstream1", "jetstream2"]
 
 _PIECE = 20
 
@@ -29,12 +34,24 @@ def simulated(seed: int, seconds: float, rate: float, accounts: int = 400) -> li
     return [line for chunk in source.chunks() for line in chunk.lines]
 
 
+def as_v2(line: bytes, seq: int) -> bytes:
+    """Return a line of v1 as the message that v2 would send."""
+    told = orjson.loads(line)
+    kind = told["kind"]
+    t = told["time_us"]
+    time = datetime.fromtimestamp(t // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{t % 1_000_000:06d}Z"
+    payload = {"$type": f"network.bsky.jetstream.subscribeEvents#{kind}", "seq": seq, "did": told["did"], "time": time}
+    payload |= told["commit"] if kind == "commit" else {kind: told[kind]}
+    return orjson.dumps({"$type": "message", "payload": payload})
+
+
 @dataclass
 class Upstream:
     """Serves lines in a thread of its own, up to the `released` one."""
 
     lines: Sequence[bytes]
     seed: int
+    protocol: Protocol = "jetstream1"
     released: int = 0
     repeated: int = 0
     """Lines sent a second time on one connection."""
@@ -45,9 +62,19 @@ class Upstream:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._times = [orjson.loads(line)["time_us"] for line in self.lines]
+        self._sent = self.lines
+        self._places = [orjson.loads(line)["time_us"] for line in self.lines]
+        if self.protocol == "jetstream2":
+            self._places = list(range(1, len(self.lines) + 1))
+            self._sent = [as_v2(line, seq) for line, seq in zip(self.lines, self._places, strict=True)]
+        self._reached = list(accumulate(self._places, max))
         self._random = Random(self.seed)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="upstream")
+
+    @property
+    def last_cursor(self) -> int:
+        """The cursor of a client that has read everything."""
+        return self._reached[-1]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -68,7 +95,7 @@ class Upstream:
 
     async def _act(self, connection: ServerConnection, cursor: int | None) -> None:
         """Send from the first line at or after the cursor; without one, from the beginning."""
-        at = next((place for place, t in enumerate(self._times) if t >= (cursor or 0)), len(self.lines))
+        at = bisect_left(self._reached, cursor or 0)
         left = self._random.randrange(200, 3_000)
         try:
             while not self._stop.is_set():
@@ -91,5 +118,5 @@ class Upstream:
             return
 
     async def _send(self, connection: ServerConnection, first: int, last: int) -> None:
-        for line in self.lines[first:last]:
+        for line in self._sent[first:last]:
             await connection.send(line.decode())

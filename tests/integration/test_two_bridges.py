@@ -93,10 +93,6 @@ def assert_recounted(upstream: Upstream, told: dict[int, Snapshot]) -> None:
     assert len(told[end].agents) > 50
 
 
-def last_cursor(upstream: Upstream) -> int:
-    return max(upstream._times)
-
-
 async def test_a_second_bridge_takes_over_and_what_the_first_still_writes_does_not_count(
     opening: Callable[[], Log], topics: Topics, tmp_path: Path, upstream: Upstream
 ) -> None:
@@ -115,7 +111,7 @@ async def test_a_second_bridge_takes_over_and_what_the_first_still_writes_does_n
         await until(lambda: first.stats.accepted > upstream.released // 2)
         carrying.append(asyncio.create_task(second.run(stop)))
         upstream.released = len(upstream.lines)
-        await until(lambda: first.stats.cursor == second.stats.cursor == last_cursor(upstream))
+        await until(lambda: first.stats.cursor == second.stats.cursor == upstream.last_cursor)
         stop.set()
         await asyncio.gather(*carrying)
         worker, told = await folded(log, topics)
@@ -139,7 +135,7 @@ async def test_the_first_of_two_bridges_ends_when_the_second_has_begun(
         upstream.released = len(upstream.lines)
         with pytest.raises(SupersededError):
             await asyncio.wait_for(carrying, PATIENCE)
-        await until(lambda: second.stats.cursor == last_cursor(upstream))
+        await until(lambda: second.stats.cursor == upstream.last_cursor)
         stop.set()
         await taking
         _, told = await folded(log, topics)
@@ -165,7 +161,7 @@ async def test_a_process_that_slept_while_another_took_over_wakes_up_and_ends(
         assert await asyncio.to_thread(first.finish) == 1
         assert "Another bridge has begun" in first.told
         await asyncio.to_thread(
-            second.wait_for, lambda: second.json("/status")["sources"][0]["cursor"] == last_cursor(upstream)
+            second.wait_for, lambda: second.json("/status")["sources"][0]["cursor"] == upstream.last_cursor
         )
         assert await asyncio.to_thread(second.stop) == 0
     async with KafkaLog(KafkaOptions(kafka.bootstrap)) as log:
