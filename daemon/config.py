@@ -242,7 +242,10 @@ class Followers(Section):
         description="the AppView, which is told their DIDs; it must answer getProfiles without an account",
     )
     rate: float = Field(
-        default=5.0, gt=0, le=50, description="requests a second at most, of 25 accounts each; Bluesky allows 10"
+        default=5.0,
+        gt=0,
+        le=50,
+        description="requests a second at most, of 25 accounts each; the server may ask for fewer",
     )
     max_age: Duration = Field(default=7 * DAY, ge=MINUTE, description="an account is asked for again after so long")
     coverage: float = Field(
