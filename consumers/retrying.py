@@ -23,7 +23,6 @@ from consumers.identity import identity_of, read_event
 from consumers.log import Entry, Log, partition_of
 from consumers.scoring import Scorer
 from consumers.sources import Delivery, Source
-from consumers.sources.decoding.reading import MAX_SEQ
 from consumers.sources.recording import RecordedSource
 
 Outcome = Literal["appended", "known", "nothing", "unreadable", "gone", "unanswered", "no_place", "no_source"]
@@ -126,11 +125,11 @@ async def _from_host(source: Source, protocol: str, numbers: list[int], patience
             if causes & _ANEW:
                 return {number: Again("gone") for number in numbers}
             if causes & _LOST:
-                first = min((event.seq for event in delivery.events), default=MAX_SEQ)
+                first = min((event.seq for event in delivery.events), default=numbers[-1])
                 found |= {number: Again("gone") for number in numbers if number < first}
             refused.update(rejected.where for rejected in delivery.rejected)
             _sort_in(delivery.events, found, numbers, _REACH[protocol])
-            reached = (delivery.cursor or 0) % MAX_SEQ
+            reached = delivery.cursor or 0  # a new reading: no host has begun its seqs anew in it
             for number in numbers:
                 if number <= reached and found[number].outcome == "unanswered":
                     found[number].outcome = "read"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from consumers.deadletters import Limits
 from consumers.log import Log, Topic, Topics
 from consumers.log.kafka_options import KafkaOptions
 from consumers.log.opening import open_log
@@ -10,7 +11,7 @@ from consumers.scoring import Scorer, load_scorer
 from consumers.sources import Source
 from consumers.sources.failover import FailoverSource
 from consumers.sources.jetstream import JetstreamV1Source, JetstreamV2Source
-from consumers.sources.live import LiveSource
+from consumers.sources.live import LiveSource, endpoint
 from consumers.sources.recording import RecordedSource
 from consumers.sources.relay import RelaySource
 from consumers.sources.simulator import START, SimulatedSource, default_plant
@@ -65,6 +66,17 @@ def topics_of(config: Config) -> tuple[Topics, list[Topic]]:
     ]
 
 
+def limits_of(config: Config) -> Limits:
+    """Return how many dead letters may be written, and when too much is refused to go on."""
+    settings = config.deadletters
+    return Limits(
+        per_minute=settings.per_minute,
+        share=settings.share,
+        stop_share=settings.stop_share,
+        stop_over=settings.stop_over,
+    )
+
+
 def sources_of(config: Config) -> list[Source]:
     """Return the sources, to be read one after the other; only recordings are more than one."""
     settings, score = config.source, load_scorer(config.scorer)
@@ -74,6 +86,12 @@ def sources_of(config: Config) -> list[Source]:
         return [_simulated(settings.simulator, score)]
     live = [_live(settings, host, score) for host in settings.hosts or [PUBLIC[settings.kind]]]
     return [live[0] if len(live) == 1 else FailoverSource(live, patience=settings.patience / SECOND)]
+
+
+def host_of(config: Config, protocol: str, where: str, score: Scorer) -> LiveSource:
+    """Return the host that a source id names, under the address that the configuration has for it."""
+    address = next((host for host in config.source.hosts if endpoint(host)[1] == where), where)
+    return _live(config.source.model_copy(update={"kind": protocol}), address, score)
 
 
 def _live(settings: SourceSection, host: str, score: Scorer) -> LiveSource:

@@ -100,8 +100,9 @@ class Service:
         self.topics, topics = building.topics_of(config)
         await self.log.ensure(topics)
         if self.bridging:
+            partitions, limits = config.log.partitions, building.limits_of(config)
             self.bridges = [
-                Bridge(source, self.log, self.topics, config.log.partitions, config.state, now=system_clock)
+                Bridge(source, self.log, self.topics, partitions, config.state, now=system_clock, limits=limits)
                 for source in sources
             ]
         if self.attributing:

@@ -12,7 +12,7 @@ from consumers.sources import SourceError
 from daemon.errors import RefusalError
 from engine.errors import EngineError
 
-COMMANDS = ("run", "demo", "simulate", "replay", "attribute", "verify", "watch", "config")
+COMMANDS = ("run", "demo", "simulate", "replay", "attribute", "verify", "watch", "deadletters", "config")
 
 REFUSALS: tuple[type[Exception], ...] = (LogError, SourceError, FollowersError, ScorerError, RefusalError, EngineError)
 """Errors whose message is already the sentence a user needs; any other is a bug and shows its traceback."""
