@@ -8,7 +8,14 @@ from daemon.rendering import render
 from daemon.settings import Loaded
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  starlingd config check --config starlingd.toml            would the daemon start with it?
+  starlingd config print                                    every setting, its meaning, and where it comes from
+  STARLINGD_LOG__KIND=kafka starlingd config print          the same with a setting of the environment
+"""
+)
 def command() -> None:
     """Check the configuration, or print it whole with its origins and without its secrets."""
 
