@@ -25,7 +25,10 @@ class OpenLog(Protocol):
     def __call__(self) -> Log: ...
 
 
-@pytest.fixture(params=["sqlite-file", "sqlite-memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+DURABLE = ["sqlite-file", pytest.param("kafka", marks=pytest.mark.kafka)]
+
+
+@pytest.fixture(params=[*DURABLE, "sqlite-memory"])
 def kind(request):
     return request.param
 
@@ -147,9 +150,8 @@ async def test_offsets_begin_at_0_and_end_after_the_last_record(log, topic):
     assert await log.begin_offsets(topic) == dict.fromkeys(range(PARTITIONS), 0)
 
 
-async def test_what_was_acknowledged_is_there_after_reopening(kind, open_log):
-    if kind == "sqlite-memory":
-        pytest.skip("a log in memory lives as long as it is open")
+@pytest.mark.parametrize("kind", DURABLE, indirect=True)
+async def test_what_was_acknowledged_is_there_after_reopening(open_log):
     async with open_log() as log:
         topic = await new_topic(log)
         await log.append(topic, entries(range(100)))
