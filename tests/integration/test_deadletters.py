@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from consumers.bridge import Bridge
-from consumers.events import Event
 from consumers.sources import Source
 from consumers.sources.recording import RecordedSource
 from consumers.windows.group import Windows
@@ -25,7 +24,7 @@ from daemon.settings import load, parse_assignment
 from tests.servers.fake_host import FakeHost, sends
 from tests.servers.fake_jetstream import replays_v1, replays_v2
 from tests.servers.fake_relay import info_frame, replays
-from tests.unit.consumers.frames import LIKE, TIME_US, commit_frame, like, like_line, post_uri, v2_message
+from tests.unit.consumers.frames import ACTOR, LIKE, TIME_US, commit_frame, like, like_line, post_uri, v2_message
 
 NOW = TIME_US + 1_000_000
 
@@ -146,6 +145,21 @@ def test_what_came_another_way_meanwhile_is_known_and_not_written_twice(
     assert "1 appended" in result.output
     assert told(asyncio.run(events(config))).total() == 20
     assert set(told(asyncio.run(events(config))).values()) == {1}
+
+
+def test_who_has_left_since_does_not_come_back_by_a_retry(tmp_path: Path) -> None:
+    settings = [f"state_dir={tmp_path}/state"]
+    config = configuration(settings)
+    before, after = recordings(tmp_path, 10, (2, 5))
+    left = {"did": ACTOR, "time_us": TIME_US + 50, "kind": "account", "account": {"did": ACTOR, "active": False}}
+    left["account"] |= {"status": "deleted"}
+    before.write_bytes(before.read_bytes() + orjson.dumps(left) + b"\n")
+    asyncio.run(carry(config, RecordedSource(before, now=NOW)))
+    result = command(settings, "retry", "--file", str(after))
+    assert result.exit_code == 0, result.output
+    assert "2 letters tried, 2 agent events appended." in result.output
+    again = [one for one in asyncio.run(events(config)) if one["src"].startswith("retry:")]
+    assert {one["role"] for one in again} == {"target"}
 
 
 def test_the_list_is_readable_and_says_how_many_there_are(log_settings: list[str], tmp_path: Path) -> None:
@@ -269,8 +283,3 @@ async def test_jetstream_v1_is_asked_again(tmp_path: Path) -> None:
         report = await tried(config)
     assert (report.counts, report.events) == ({"appended": 1}, 2)
     assert set(told(await events(config)).values()) == {1}
-
-
-def test_an_event_of_a_retry_says_where_it_is_from() -> None:
-    event = Event("a", "actor", "like", None, 1, "retry:relay:h", 5)
-    assert orjson.loads(event.encode())["src"] == "retry:relay:h"
