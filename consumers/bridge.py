@@ -218,7 +218,7 @@ class Bridge:
         for gap in gaps:
             known = gap if gap.start or self.stats.t is None else Gap(min(self.stats.t, gap.end), gap.end, gap.cause)
             self.stats.gaps[gap.cause] += 1
-            value = orjson.dumps(gap_record(self.source.name, known))
+            value = orjson.dumps(gap_record(self.source.name, known, self._tenure.epoch))
             entries += [Entry(b"gap", value, partition) for partition in range(self._partitions)]
         return entries
 

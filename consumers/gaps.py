@@ -15,9 +15,13 @@ SILENCE = "silence"
 """The cause of time that only the wall clock closed: nothing came, and nobody has said yet why."""
 
 
-def gap_record(src: str, gap: Gap) -> dict[str, Any]:
-    """Return the log record of a gap, as it stands in every partition of the events topic."""
-    return {"v": 1, "kind": "gap", "src": src, "start": gap.start, "end": gap.end, "cause": gap.cause}
+def gap_record(src: str, gap: Gap, epoch: int = 0) -> dict[str, Any]:
+    """Return the log record of a gap, as it stands in every partition of the events topic.
+
+    `epoch` is the turn of the bridge that met it: to a bridge that slept, what its successor read is a gap.
+    """
+    record = {"v": 1, "kind": "gap", "src": src, "start": gap.start, "end": gap.end, "cause": gap.cause}
+    return {**record, "epoch": epoch} if epoch else record
 
 
 def read_gap(record: Mapping[str, Any]) -> Gap:

@@ -27,9 +27,10 @@ class SupersededError(Exception):
 
 
 def ids_of(name: str) -> list[str]:
-    """Return the source ids that a source writes into its events: an ordered list of hosts has one for each."""
+    """Return the source ids under which a source writes: an ordered list of hosts has one for each beside its own."""
     protocol, _, where = name.partition(":")
-    return [name] if where.startswith("file:") else [f"{protocol}:{host}" for host in where.split(",")]
+    hosts = [] if where.startswith("file:") else where.split(",")
+    return list(dict.fromkeys([name, *(f"{protocol}:{host}" for host in hosts)]))
 
 
 def claim_record(srcs: list[str], epoch: int, holder: str) -> bytes:
@@ -83,7 +84,7 @@ class Tenure:
         srcs, epoch = read_claim(record)
         if epoch >= self.epoch and record.get("holder") != self.holder and not set(srcs).isdisjoint(self.srcs):
             raise SupersededError(
-                f"Another bridge has begun to read {', '.join(self.srcs)} into this log, and the events of this one no "
+                f"Another bridge has begun to read {self.name} into this log, and the events of this one no "
                 "longer count: run one bridge for a source."
             )
 

@@ -112,7 +112,8 @@ class Fold:
                 event = loads(values[index])  # type: ignore[arg-type]  # None, a tombstone, is malformed here
                 kind = event["kind"]
                 if kind == "gap":
-                    self._gaps.add(read_gap(event))
+                    if event.get("epoch", 0) >= epochs.get(event["src"], 0):
+                        self._gaps.add(read_gap(event))
                     continue
                 if kind == "bridge":
                     self._begin_turn(event)

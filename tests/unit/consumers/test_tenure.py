@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from consumers.bridge import Bridge
 from consumers.cursors import CursorFile
 from consumers.events import Event
+from consumers.gaps import gap_record
 from consumers.identity import read_event
 from consumers.log import Entry, Topic, Topics
 from consumers.log.sqlite import SqliteLog
-from consumers.sources import Delivery
+from consumers.sources import Delivery, Gap
 from consumers.tenure import SupersededError, Tenure, ids_of, read_claim
 from consumers.windows.fold import FOREVER
 from consumers.windows.group import Windows
@@ -73,7 +74,9 @@ async def counted(log: SqliteLog) -> tuple[Counter[str], Windows]:
 
 
 def test_an_ordered_list_of_hosts_is_claimed_host_by_host_and_a_file_as_one() -> None:
-    assert ids_of("relay:one.example,two.example") == ["relay:one.example", "relay:two.example"]
+    both = "relay:one.example,two.example"
+    assert ids_of(both) == [both, "relay:one.example", "relay:two.example"]
+    assert ids_of("sim:1") == ["sim:1"]
     assert ids_of("relay:file:one,two.bin") == ["relay:file:one,two.bin"]
 
 
@@ -121,6 +124,11 @@ def test_a_dropped_event_moves_no_mark_so_that_it_counts_when_its_turn_comes() -
     relay = "relay:host"
     windows = folded([claim(7, relay), stamped(9, 5, relay), stamped(1, 7, relay), stamped(9, 7, relay)])
     assert (windows.stats.events, windows.stats.superseded, windows.stats.duplicates) == (2, 1, 0)
+
+
+def test_what_is_a_gap_to_a_bridge_whose_turn_is_over_is_none() -> None:
+    gaps = [orjson.dumps(gap_record(JETSTREAM, Gap(START, START + end, "outdated_cursor"), end)) for end in (5, 7)]
+    assert {gap.end - START for gap in folded([claim(7), *gaps]).gaps.known} == {7}
 
 
 def test_turns_are_kept_over_a_checkpoint() -> None:
