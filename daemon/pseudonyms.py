@@ -5,6 +5,10 @@ in keys and values of the attributions and runs topics, in the API and on the pa
 of the pseudonyms: the order of the names behind them would say something of them.
 
 The events topic and the checkpoints keep the accounts' own names: they are the daemon's memory, and not published.
+A pseudonym is not anonymity: who reads the public network too can count what an account received and look for the
+same figures. It keeps names out of what is shared; who may read it is still to be chosen.
+
+With the mode, or another key, turned on, the first run writes tombstones under the names that were published before.
 """
 
 import re
@@ -63,11 +67,12 @@ class Pseudonyms:
         known = self._known
         if len(known) > 2 * len(agents):
             known.clear()
-        fresh = [agent for agent in agents if agent not in known]
-        known.update(zip(fresh, self.of(fresh), strict=True))
-        names = [known[agent] for agent in agents]
+        if None in map(known.get, agents):
+            fresh = [agent for agent in agents if agent not in known]
+            known.update(zip(fresh, self.of(fresh), strict=True))
+        names = list(map(known.__getitem__, agents))
         rows = _order(names)
-        return [names[row] for row in rows.tolist()], rows
+        return list(map(names.__getitem__, rows.tolist())), rows
 
     def forget(self, agents: Collection[str]) -> None:
         """Remember nothing of these agents."""
