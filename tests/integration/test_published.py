@@ -10,6 +10,7 @@ from consumers.log.kafka_options import KafkaOptions
 from consumers.snapshot import Coverage, Snapshot
 from daemon.cycle import Cycle, Plan
 from daemon.following import Follower
+from daemon.pseudonyms import Pseudonyms
 from daemon.recall import published
 from tests.populations import names, population
 from tests.servers.kafka import Kafka
@@ -68,3 +69,28 @@ async def _first(follower: Follower, count: int):
                 return
     finally:
         await following.aclose()
+
+
+async def test_under_pseudonyms_no_byte_of_either_topic_on_a_broker_names_an_account(kafka: Kafka) -> None:
+    topics, pseudonyms = Topics(f"published-{uuid4().hex[:8]}"), Pseudonyms("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+    day = 86_400_000
+    async with KafkaLog(KafkaOptions(kafka.bootstrap)) as log:
+        await log.ensure([Topic(topics.attributions, 3, day, "compact,delete"), Topic(topics.runs, 1, day)])
+        plan = Plan(("attention", "cascade"), device="cpu", panels=(100,))
+        cycle = Cycle(log, topics, plan, pseudonyms=pseudonyms)
+        try:
+            for number, size in enumerate((500, 400)):
+                await cycle(window(number, size))
+        finally:
+            cycle.close()
+        assert await published(log, topics.attributions) == sorted(pseudonyms.of(names(400)))
+        records = []
+        for topic in (topics.attributions, topics.runs):
+            ends = await log.end_offsets(topic)
+            reader = await log.reader(topic, await log.begin_offsets(topic))
+            while any(reader.positions[partition] < end for partition, end in ends.items()):
+                for chunk in await reader.poll():
+                    records += [(k or b"") + (v or b"") for k, v in zip(chunk.keys, chunk.values, strict=True)]
+            await reader.close()
+        assert len(records) == 500 + 400 + 100 + 2
+        assert [record for record in records if b"did:" in record] == []
