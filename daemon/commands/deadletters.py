@@ -12,6 +12,7 @@ from rich.table import Table
 
 from daemon.commands.options import configured
 from daemon.commands.run import read_duration
+from daemon.pseudonyms import pseudonyms_of
 from daemon.settings import Loaded
 from daemon.status import moment
 
@@ -94,7 +95,8 @@ def retry(
     from daemon.logging import configure
     from daemon.mending import retried
 
-    configure(loaded.config.logging)
+    pseudonyms = pseudonyms_of(loaded.config.publish)
+    configure(loaded.config.logging, cover=pseudonyms.cover if pseudonyms else None)
     report = asyncio.run(retried(loaded.config, reason, limit, files, patience))
     if as_json:
         for letter, outcome in report.outcomes.items():
