@@ -44,7 +44,7 @@ SETTINGS = (
     "windows.idle=30m",
     "checkpoints.every=1s",
     "engine.panels=100",
-    "engine.indicators=activity,attention",
+    "engine.indicators=polarization,attention,activity,panic",
     "engine.device=cpu",
     f"log.partitions={PARTITIONS}",
 )
@@ -146,7 +146,7 @@ class Campaign:
         while self._killed < self.wanted:
             time.sleep(_TICK)
             before = self._killed
-            for part in parts:
+            for part in () if broker and broker.away else parts:
                 if part.tick():
                     self.report.kills[f"{part.name}: {part.ended_in}"] += 1
                     part.start(doomed=self._killed < self.wanted)

@@ -98,9 +98,14 @@ class Broker:
         self._starting: threading.Thread | None = None
         self._due = time.monotonic() + random.uniform(4.0, 12.0)
 
+    @property
+    def away(self) -> bool:
+        """Whether it is not back yet: a process begun now would only say that it cannot be reached."""
+        return self._starting is not None and self._starting.is_alive()
+
     def tick(self) -> bool:
         """Kill it if it is time; return whether that was done."""
-        if time.monotonic() < self._due or (self._starting and self._starting.is_alive()):
+        if time.monotonic() < self._due or self.away:
             return False
         self._kafka.kill()
         self.kills += 1

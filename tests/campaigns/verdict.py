@@ -83,15 +83,24 @@ class Published:
 
     runs: dict[str, list[dict[str, Any]]]
     values: dict[tuple[str, str], set[bytes]]
+    buried: set[str]
+    """The agents who had a tombstone."""
 
     def differences(self, whole: "Published") -> int:
-        """Return how many records and values are not those of an uninterrupted daemon, or are missing."""
+        """Return how many records and values are not those of an uninterrupted daemon, or are missing.
+
+        The topic of attributions is compacted: a value is not missed where a newer one of its agent, or a tombstone,
+        has taken its place.
+        """
         wrong = sum(record != whole.runs[run][0] for run, records in self.runs.items() for record in records)
-        wanted = {key for key in whole.values if key[0] in self.runs}
-        return (
-            wrong
-            + sum(values != whole.values.get(key) for key, values in self.values.items() if key[0] in self.runs)
-            + len(wanted - self.values.keys())
+        wrong += sum(values != whole.values.get(key) for key, values in self.values.items() if key[0] in self.runs)
+        newest: dict[str, int] = {}
+        for run, agent in self.values:
+            newest[agent] = max(newest.get(agent, 0), whole.runs[run][0]["end"] if run in whole.runs else 0)
+        missing = {key for key in whole.values if key[0] in self.runs} - self.values.keys()
+        gone = self.buried | whole.buried
+        return wrong + sum(
+            agent not in gone and newest.get(agent, 0) <= whole.runs[run][0]["end"] for run, agent in missing
         )
 
     @property
@@ -114,13 +123,15 @@ async def records(log: Log, topic: str) -> list[tuple[bytes | None, bytes | None
 
 async def published(log: Log, topics: Topics) -> Published:
     """Read what a log's subscribers can read of runs."""
-    told = Published({}, {})
+    told = Published({}, {}, set())
     for _, value in await records(log, topics.runs):
         record: dict[str, Any] = orjson.loads(value or b"")
         plain = {key: value for key, value in record.items() if key not in CLOCKS}
         told.runs.setdefault(record["id"], []).append(plain)
-    for _, value in await records(log, topics.attributions):
-        if value is not None:
+    for key, value in await records(log, topics.attributions):
+        if value is None:
+            told.buried.add((key or b"").decode())
+        else:
             document: Mapping[str, Any] = orjson.loads(value)
             told.values.setdefault((document["run"], document["agent"]), set()).add(value)
     return told
