@@ -3,10 +3,9 @@
 `arm` runs in the process before the daemon's own code. The nth time that the step is taken, it is done in half.
 """
 
-import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -73,11 +72,9 @@ def _burn_in_append(step: str, due: Callable[[], bool]) -> None:
 
 def _burning(original: Any, suffix: str, due: Callable[[], bool], *, claims: bool) -> Any:
     async def append(self: Any, topic: str, entries: Sequence[Any]) -> None:
-        meant = topic.endswith(suffix) and (entries[0].key == b"bridge") == claims if entries else False
+        meant = bool(entries) and topic.endswith(suffix) and (entries[0].key == b"bridge") == claims
         if meant and due():
-            halves: Iterator[Sequence[Any]] = iter((entries[: (len(entries) + 1) // 2],))
-            await original(self, topic, next(halves))
-            await asyncio.sleep(0)
+            await original(self, topic, entries[: (len(entries) + 1) // 2])
             _die()
         await original(self, topic, entries)
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.kills import Campaign, Report
+from tests.campaigns.kills import Campaign
+from tests.campaigns.report import Report
 from tests.servers.kafka import Kafka
 
 pytestmark = pytest.mark.campaign
