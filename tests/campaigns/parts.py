@@ -90,7 +90,7 @@ class Part:
 
 
 class Broker:
-    """A real Kafka that is killed every few seconds, and started again in a thread meanwhile."""
+    """A real Kafka that is killed again and again, and started in a thread while the others go on."""
 
     def __init__(self, kafka: Kafka, random: Random) -> None:
         self.kills = 0
@@ -109,10 +109,14 @@ class Broker:
             return False
         self._kafka.kill()
         self.kills += 1
-        self._starting = threading.Thread(target=self._kafka.start, name="broker")
+        self._starting = threading.Thread(target=self._return, args=(self._random.uniform(12.0, 25.0),), name="broker")
         self._starting.start()
-        self._due = time.monotonic() + self._random.uniform(12.0, 25.0)
         return True
+
+    def _return(self, peace: float) -> None:
+        """Start it again; it is left in peace for so many seconds from then on."""
+        self._kafka.start()
+        self._due = time.monotonic() + peace
 
     def settle(self) -> None:
         """Wait until it runs."""
