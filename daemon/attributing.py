@@ -29,8 +29,8 @@ from daemon.latest import Latest
 from daemon.pseudonyms import pseudonyms_of
 from daemon.publisher import Policy
 from daemon.visibility import by_followers, by_received
-from engine import indicators
 from engine.errors import IndicatorError
+from engine.registry import get
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ def check(config: Config) -> None:
         raise ConfigError("engine.device is cuda, and there is no GPU that torch can use; choose auto or cpu")
     for name in config.engine.indicators:
         try:
-            indicators.get(name)
+            get(name)
         except IndicatorError as error:
             raise ConfigError(f"engine.indicators: {error}") from error
 

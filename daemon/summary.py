@@ -46,7 +46,8 @@ def _reason(finding: Finding) -> str:
     if finding.failure is not None or finding.attribution is None:
         return finding.failure or "the engine gave no attribution"
     found = finding.attribution
-    return f"not within tolerance: residual {found.residual:.3g}, λ error {found.lambda_error:.3g}"
+    within = f"not within tolerance: residual {found.residual:.3g}, λ error {found.lambda_error:.3g}"
+    return within if found.reason is None else f"{within}; {found.reason}"
 
 
 def _measure(finding: Finding, table: Attributions) -> Measure:

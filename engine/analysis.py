@@ -11,10 +11,12 @@ from engine.concentration import concentration, from_sums
 from engine.contributions import Game, game
 from engine.decomposition import ColumnTotals, parts
 from engine.errors import EngineError, IndicatorError, StateError
-from engine.indicators import Indicator, get
+from engine.fusion import Fusion
+from engine.indicators import Indicator
 from engine.panels import Members, choose, panels
 from engine.panic import PanicMemory, remembered
 from engine.ranking import Strata, strata
+from engine.registry import get
 from engine.results import Finding, Method
 from engine.state import State
 from engine.sweep import sweeper
@@ -32,6 +34,7 @@ def analyse(
     panel_sizes: Sequence[int] = (100, 1000, 10000),
     seed: int = 0,
     memory: dict[str, PanicMemory] | None = None,
+    fusion: Fusion | None = None,
 ) -> list[Finding]:
     """Attribute every indicator against each baseline it supports and that there is.
 
@@ -39,6 +42,7 @@ def analyse(
     `visibility` [N] is followers where known; None takes interactions received. `memory` holds, by indicator, what
     earlier runs left, in the order of `current`'s agents; a run replaces its entries when all went well. Panels are
     by Aumann and Shapley whatever the method; those of an indicator with memory are held against this run's change.
+    A `fusion` gives compiled sweeps where it has them.
 
     Raises:
         StateError: when the states, the visibility or the memory do not hold the same agents.
@@ -47,7 +51,7 @@ def analyse(
     seen = _visibility(current, visibility)
     memory = {} if memory is None else memory
     findings, games = _games(indicators, current, preceding)
-    with sweeper(current, preceding) as sweep:
+    with sweeper(current, preceding, fusion) as sweep:
         ranking = strata(seen, tier_bounds)
         members = choose(current, preceding, seen, ranking.tiers, sizes=panel_sizes, seed=seed)
         terms = Terms(method=method, whales=whales, gap=True, ranking=ranking)

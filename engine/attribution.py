@@ -12,10 +12,10 @@ import torch
 from engine import oceanic, path
 from engine.contributions import Game, game
 from engine.errors import EngineError, IndicatorError, StateError
+from engine.fusion import Fusion
 from engine.indicators import Indicator
 from engine.meeting import Alone, Meeting
 from engine.panic import PanicMemory, remembered
-from engine.quadrature import TOLERANCE as QUADRATURE_TOLERANCE
 from engine.ranking import Strata
 from engine.results import Attribution, Baseline, Method
 from engine.shares import Shares, Solved, second_sweep
@@ -28,6 +28,8 @@ TOLERANCE = 1e-9
 MOST_WHALES = 10
 GAP_TOLERANCE = 1e-6
 """Of the oceanic integrals where they only serve the gap between the methods."""
+GAP_CORNERS = 1 << 18
+"""Corners evaluated at most where they only serve the gap."""
 _ROUNDING = 2 * torch.finfo(torch.float64).eps
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -76,12 +78,13 @@ def attribute(
     tolerance: float = TOLERANCE,
     gap: bool = False,
     meeting: Meeting | None = None,
+    fusion: Fusion | None = None,
 ) -> Attribution:
     """Attribute F's rise from the baseline to the agents of `state`.
 
     `baseline` None is the indicator's neutral one; otherwise a State of the same agents in the same order. `gap` asks
-    for `finite_gap` under either method. With a `meeting` each rank gives its own agents and gets their phi. An
-    indicator with memory starts with an empty one.
+    for `finite_gap` under either method. With a `meeting` each rank gives its own agents and gets their phi. A
+    `fusion` gives compiled sweeps where it has them. An indicator with memory starts with an empty one.
 
     Raises:
         StateError: when the two states do not hold the same number of agents on one device.
@@ -92,7 +95,7 @@ def attribute(
     kind: Baseline = "neutral" if baseline is None else "preceding"
     terms = Terms(method, whales, tolerance, gap, meeting=meeting or Alone())
     played = game(indicator, kind, state.device)
-    with sweeper(state, baseline) as sweep:
+    with sweeper(state, baseline, fusion) as sweep:
         solution = solve([played], sweep, terms)[0]
     if isinstance(solution, IndicatorError):
         raise solution
@@ -145,8 +148,10 @@ def _weigh(played: Game, sums: Totals, terms: Terms) -> tuple[Solved, path.Lambd
     plain = path.weights(played.indicator, sums.start[None], sums.end[None])[0]
     ocean = None
     if terms.finite:
-        tolerance = QUADRATURE_TOLERANCE if terms.method == "oceanic" else GAP_TOLERANCE
-        ocean = oceanic.weights(played.indicator, sums, tolerance=tolerance)
+        if terms.method == "oceanic":
+            ocean = oceanic.weights(played.indicator, sums)
+        else:
+            ocean = oceanic.weights(played.indicator, sums, tolerance=GAP_TOLERANCE, most=GAP_CORNERS)
     return Solved(played, sums, plain.weights, ocean), plain
 
 
@@ -161,9 +166,9 @@ def _answer(solved: Solved, plain: path.Lambda, share: Shares, terms: Terms) -> 
     terms_size = float((solved.weights.abs() * (sums.end.abs() + sums.start.abs())).sum())
     scale = max(abs(plain.value), abs(plain.baseline_value), _ROUNDING / terms.tolerance * terms_size, _TINY)
     residual = abs(share.total - rise) / scale
-    error = plain.error
+    error, exhausted = plain.error, plain.exhausted
     if solved.ocean is not None and terms.method == "oceanic":
-        error = solved.ocean.error
+        error, exhausted = solved.ocean.error, solved.ocean.exhausted
     return Attribution(
         indicator=solved.game.indicator.name,
         baseline=solved.game.baseline,
@@ -175,8 +180,20 @@ def _answer(solved: Solved, plain: path.Lambda, share: Shares, terms: Terms) -> 
         residual=residual,
         lambda_error=error,
         ok=residual <= terms.tolerance and error <= terms.tolerance,
+        reason=_shortfall(residual, error, terms.tolerance, exhausted=exhausted),
         finite_gap=share.finite_gap,
         weights=tuple(solved.weights.tolist()),
         start=tuple(sums.start.tolist()),
         end=tuple(sums.end.tolist()),
     )
+
+
+def _shortfall(residual: float, error: float, tolerance: float, *, exhausted: bool) -> str | None:
+    """Say what misses the tolerance, or None."""
+    found = []
+    if not residual <= tolerance:
+        found.append(f"Σφ misses F's rise by {residual:.1e} of F, so F may jump on the path")
+    if not error <= tolerance:
+        given_up = "were given up after too many evaluations" if exhausted else "do not converge"
+        found.append(f"λ is uncertain by {error:.1e}: its integrals {given_up}, so F may jump or have a pole")
+    return "; ".join(found) or None

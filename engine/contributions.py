@@ -71,7 +71,7 @@ class Game:
     def _row(self, what: str, row: object, x: State) -> Row:
         if isinstance(row, int | float) or (isinstance(row, Tensor) and row.ndim == 0):
             return None if float(row) == 0 else x.active * float(row)
-        if not isinstance(row, Tensor) or row.shape != (x.n,):
+        if not isinstance(row, Tensor) or row.shape != x.columns.shape[1:]:
             kind = list(row.shape) if isinstance(row, Tensor) else type(row).__name__
             raise IndicatorError(
                 f"{what} of {self.indicator.name!r} gives a row of {kind} for {x.n} agents; "

@@ -5,20 +5,18 @@
 `g` takes a State of any agents and returns K rows of their contributions, each float64 [n], a row depending on its own
 agent only; `F` takes the K totals, float64 [K], and returns one number, written in torch so that autodiff sees it and
 without branching on values (use `torch.where` or `ratio`). A third function may name the neutral baseline.
+
+All that a package with an indicator of its own needs is imported from here: Indicator, Everyone, SAME, Rows and ratio.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 
 import torch
 from torch import Tensor
 
-from engine.errors import IndicatorError
 from engine.results import Baseline
 from engine.state import State
-
-ENTRY_POINTS = "starlingd.indicators"
 
 
 class _Same:
@@ -70,49 +68,3 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Divide, and give 0 where the denominator is 0, with derivatives that are finite there too."""
     empty = denominator == 0
     return torch.where(empty, 0.0, numerator / torch.where(empty, 1.0, denominator))
-
-
-def registry() -> dict[str, Indicator]:
-    """Give every indicator by name: the built-in ones, then those of installed packages that can be loaded.
-
-    A package's entry point names an Indicator. One that cannot be loaded, or that takes another's name, is left out
-    here; `get` says why.
-    """
-    from engine.builtin import BUILT_IN
-
-    found = {indicator.name: indicator for indicator in BUILT_IN}
-    for name in sorted({point.name for point in entry_points(group=ENTRY_POINTS)} - set(found)):
-        try:
-            found[name] = _load(name)
-        except IndicatorError:
-            continue
-    return found
-
-
-def get(name: str) -> Indicator:
-    """Give the indicator of that name.
-
-    Raises:
-        IndicatorError: when there is none, or its package cannot be loaded.
-    """
-    from engine.builtin import BUILT_IN
-
-    for indicator in BUILT_IN:
-        if indicator.name == name:
-            return indicator
-    return _load(name)
-
-
-def _load(name: str) -> Indicator:
-    points = list(entry_points(group=ENTRY_POINTS, name=name))
-    if not points:
-        raise IndicatorError(f"there is no indicator {name!r}; the known ones are {', '.join(registry())}")
-    try:
-        loaded = points[0].load()
-    except Exception as error:
-        raise IndicatorError(f"indicator {name!r} cannot be loaded from {points[0].value}: {error}") from error
-    if not isinstance(loaded, Indicator) or loaded.name != name:
-        raise IndicatorError(
-            f"{points[0].value} is not an Indicator named {name!r}; make it one or mend the entry point"
-        )
-    return loaded

@@ -22,22 +22,28 @@ from engine.totals import Totals
 
 _AT_ONCE = 1 << 14
 """Corners evaluated at once: bounded scratch however fine the mesh."""
+MOST_CORNERS = 1 << 20
+"""Corners at which F and its derivatives are evaluated at most: seconds for an F that jumps, and not minutes."""
 _FEW = 4
 """Up to so many moments the quadratic form goes row by row, beyond by one matrix product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ocean:
-    """`weights` [K] and `quadratic` [K, K] for the ocean, `whales` [m] the whales' own phi, and the relative error."""
+    """`weights` [K] and `quadratic` [K, K] for the ocean, `whales` [m] the whales' own phi, and the relative error.
+
+    `exhausted` says that the integrals were given up for having been evaluated often enough.
+    """
 
     weights: Tensor
     quadratic: Tensor
     whales: Tensor
     error: float
+    exhausted: bool = False
 
 
-def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE) -> Ocean:
-    """Integrate over the corners. Takes totals that were swept with `spread`.
+def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE, most: int = MOST_CORNERS) -> Ocean:
+    """Integrate over the corners, evaluating `most` of them. Takes totals that were swept with `spread`.
 
     Raises:
         IndicatorError: when F or its derivatives cannot be evaluated.
@@ -58,9 +64,10 @@ def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE)
         return _corners(indicator, spread=spread, line=line, corners=corners, inside=inside, t=t, u=u)
 
     magnitude = _magnitude(indicator, sums, torch.cat((sums.start + corners, sums.start + rise + corners)), m)
-    integral = integrate(integrand, magnitude=magnitude, tolerance=tolerance)
+    integral = integrate(integrand, magnitude=magnitude, tolerance=tolerance, most=most // len(corners))
     found = integral.value
-    return Ocean(found[:k], found[k : k + k * k].reshape(k, k), found[k + k * k :], integral.relative_error)
+    quadratic = found[k : k + k * k].reshape(k, k)
+    return Ocean(found[:k], quadratic, found[k + k * k :], integral.relative_error, integral.exhausted)
 
 
 def correction(ocean: Ocean, first: Tensor, delta: Sequence[Row], x: State) -> Tensor:

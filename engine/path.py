@@ -18,12 +18,16 @@ _TINY = torch.finfo(torch.float64).tiny
 
 @dataclass(frozen=True, slots=True)
 class Lambda:
-    """The weights of one path, [K], with their relative error, and F at its two ends."""
+    """The weights of one path, [K], with their relative error, and F at its two ends.
+
+    `exhausted` says that the integrals were given up for having been evaluated often enough.
+    """
 
     weights: Tensor
     error: float
     value: float
     baseline_value: float
+    exhausted: bool = False
 
 
 def weights(indicator: Indicator, start: Tensor, end: Tensor, *, tolerance: float = TOLERANCE) -> list[Lambda]:
@@ -50,7 +54,6 @@ def weights(indicator: Indicator, start: Tensor, end: Tensor, *, tolerance: floa
             raise IndicatorError(
                 f"F of {indicator.name!r} has no finite derivative on the path from {start[path].tolist()}",
             )
-        found.append(
-            Lambda(integral.value, integral.relative_error, float(ends[paths + path]), float(ends[path])),
-        )
+        value, baseline = float(ends[paths + path]), float(ends[path])
+        found.append(Lambda(integral.value, integral.relative_error, value, baseline, integral.exhausted))
     return found

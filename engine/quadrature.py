@@ -16,11 +16,14 @@ from torch import Tensor
 
 TOLERANCE = 1e-12
 _COARSE, _FINE = 12, 20
+_NODES = _COARSE + _FINE
 _HALVINGS = 60
 _FEW_HALVINGS = 7
 _PATIENCE = 5
 _BISECTIONS = 30
 _MOST_INTERVALS = 2048
+MOST_NODES = 1 << 18
+"""Nodes at which an integrand is evaluated at most: one that jumps would be bisected for ever."""
 _FLOOR = 64 * torch.finfo(torch.float64).eps
 """Two orders cannot agree better than rounding lets them."""
 
@@ -30,11 +33,15 @@ Integrand = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Integral:
-    """`value` [D]; `error` [D], the two orders' difference summed over intervals; `size` [D], ∫|f| above rounding."""
+    """`value` [D]; `error` [D], the two orders' difference summed over intervals; `size` [D], ∫|f| above rounding.
+
+    `exhausted` says that it was given up because it had been evaluated often enough.
+    """
 
     value: Tensor
     error: Tensor
     size: Tensor
+    exhausted: bool = False
 
     @property
     def relative_error(self) -> float:
@@ -101,18 +108,19 @@ def _measure(f: Integrand, mesh: _Mesh) -> tuple[Tensor, Tensor, Tensor]:
     return fine, (fine - coarse).abs(), size
 
 
-def integrate(f: Integrand, *, magnitude: Tensor, tolerance: float = TOLERANCE) -> Integral:
+def integrate(f: Integrand, *, magnitude: Tensor, tolerance: float = TOLERANCE, most: int = MOST_NODES) -> Integral:
     """Integrate `f` over [0, 1] until each component's error is within `tolerance` of ∫|f|, or no more can be done.
 
     `magnitude` [D] is the size of the terms that each component is made of: digits of f below its rounding are noise.
-    Never raises for an integrand that does not converge: `relative_error` says so.
+    Never raises for an integrand that does not converge: `relative_error` says so. None is evaluated at more than
+    `most` nodes.
     """
     tolerance = max(tolerance, _FLOOR)
     least = magnitude * (_FLOOR / tolerance)
     value, error, size = _measure(f, _whole())
     if _enough(error, size, least, tolerance) or not bool(torch.isfinite(value).all()):
         return Integral(value[0], error[0], torch.maximum(size[0], least))
-    return _refined(f, least, tolerance)
+    return _refined(f, least, tolerance, most)
 
 
 def integrate_each(
@@ -157,13 +165,15 @@ def _one(f: Callable[[Tensor, Tensor, Tensor], Tensor], which: Tensor) -> Integr
     return lambda t, u: f(t, u, which).flatten(1)
 
 
-def _refined(f: Integrand, least: Tensor, tolerance: float) -> Integral:
+def _refined(f: Integrand, least: Tensor, tolerance: float, most: int = MOST_NODES) -> Integral:
     """Bisect; after some rounds start anew from the graded mesh, for an end is near-singular then."""
     mesh = _whole()
     value, error, size = _measure(f, mesh)
+    spent, exhausted = 1, False
     for step in range(_BISECTIONS):
-        if step == _PATIENCE:
+        if step == _PATIENCE and spent + 2 * _HALVINGS <= most // _NODES:
             mesh = _graded(_HALVINGS)
+            spent += len(mesh.low)
             value, error, size = _measure(f, mesh)
         if _enough(error, size, least, tolerance) or len(mesh.low) > _MOST_INTERVALS:
             break
@@ -172,6 +182,10 @@ def _refined(f: Integrand, least: Tensor, tolerance: float) -> Integral:
         if not bool(chosen.any()):
             break
         halves = mesh.halves(chosen)
+        spent += len(halves.low)
+        exhausted = spent > most // _NODES
+        if exhausted:
+            break
         fresh = _measure(f, halves)
         keep = ~chosen
         value, error, size = (torch.cat((old[keep], new)) for old, new in zip((value, error, size), fresh, strict=True))
@@ -180,7 +194,7 @@ def _refined(f: Integrand, least: Tensor, tolerance: float) -> Integral:
             torch.cat((mesh.high[keep], halves.high)),
             torch.cat((mesh.far[keep], halves.far)),
         )
-    return Integral(value.sum(0), error.sum(0), torch.maximum(size.sum(0), least))
+    return Integral(value.sum(0), error.sum(0), torch.maximum(size.sum(0), least), exhausted)
 
 
 def _enough(error: Tensor, size: Tensor, least: Tensor, tolerance: float) -> bool:

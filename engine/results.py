@@ -30,6 +30,8 @@ class Attribution:
     residual: float
     lambda_error: float
     ok: bool
+    reason: str | None = None
+    """Why not `ok`."""
     finite_gap: float | None = None
     weights: tuple[float, ...] = ()
     """Aumann and Shapley's lambda, one for each moment."""

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine import oceanic
+from engine import fused, oceanic
 from engine.contributions import Game, RowsAt, combined, differences
+from engine.kernels import Phase
 from engine.meeting import Meeting
 from engine.oceanic import Ocean
 from engine.ranking import Strata
 from engine.results import Method
 from engine.sweep import Chunk, Sweeper
 from engine.totals import Totals
+
+_Part = tuple[Tensor, Tensor | None]
+"""What one chunk adds: its sums, and Σ|φ| by stratum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +50,60 @@ def second_sweep(
     """Sweep over the agents once for all games."""
     state = sweep.state
     phis = [torch.empty(state.n, dtype=torch.float64, device=state.device) for _ in solved]
+    pairs = list(zip(solved, phis, strict=True))
+    kernels = [fused.fused(each.game, _phase(each, method), sweep) for each in solved]
+    plain = [pair for pair, kernel in zip(pairs, kernels, strict=True) if kernel is None]
+    quick = [phi for phi, kernel in zip(phis, kernels, strict=True) if kernel is not None]
 
-    def part(chunk: Chunk) -> list[tuple[Tensor, Tensor | None]]:
+    def part(chunk: Chunk) -> list[_Part]:
         rows = RowsAt(chunk)
-        return [_part(each, phi, rows, method, ranking) for each, phi in zip(solved, phis, strict=True)]
+        return [_part(each, phi[chunk.start : chunk.stop], rows, method, ranking) for each, phi in plain]
 
-    by_game = zip(*sweep.each(part), strict=True)
-    return [_joined(each, phi, parts, meeting) for each, phi, parts in zip(solved, phis, by_game, strict=True)]
+    def masses(chunk: Chunk) -> list[Tensor]:
+        assert ranking is not None
+        return [_mass(phi[chunk.start : chunk.stop], chunk, ranking) for phi in quick]
+
+    chunked = iter(list(zip(*sweep.each(part), strict=True)) if plain else [])
+    swept: list[list[_Part]] = []
+    for (each, phi), kernel in zip(pairs, kernels, strict=True):
+        swept.append(list(next(chunked)) if kernel is None else _fused_parts(kernel, each, phi, method))
+    by_game = iter(list(zip(*sweep.each(masses), strict=True)) if quick and ranking is not None else [])
+    for kernel, parts in zip(kernels, swept, strict=True):
+        if kernel is not None and ranking is not None:
+            parts.append((torch.zeros(4, dtype=torch.float64, device=state.device), torch.stack(next(by_game)).sum(0)))
+    return [_joined(each, phi, parts, meeting) for (each, phi), parts in zip(pairs, swept, strict=True)]
 
 
-def _part(
-    solved: Solved, phi: Tensor, rows: RowsAt, method: Method, ranking: Strata | None
-) -> tuple[Tensor, Tensor | None]:
-    """Fill in a chunk of `phi`; give its sum, the methods' distance² and size², Σφ², and Σ|φ| by stratum."""
+def _phase(solved: Solved, method: Method) -> Phase:
+    if solved.ocean is None:
+        return "shares"
+    return "oceanic shares" if method == "oceanic" else "shares beside"
+
+
+def _fused_parts(kernel: fused.Fused, solved: Solved, phi: Tensor, method: Method) -> list[_Part]:
+    """Fill in `phi` by the kernel, and plainly for those who need a closer look."""
+    whales = solved.sums.whales
+    linear = None if solved.ocean is None else solved.ocean.weights - solved.weights
+    sums, others = fused.second(
+        kernel,
+        weights=solved.weights,
+        linear=linear,
+        quadratic=None if solved.ocean is None else solved.ocean.quadratic,
+        out=phi,
+        whales=torch.zeros(0, dtype=torch.int64) if whales is None or solved.ocean is None else whales.agents,
+    )
+    assert others.agents is not None
+    here = torch.empty(len(others.agents), dtype=torch.float64, device=phi.device)
+    part = _part(solved, here, RowsAt(others), method, None)
+    phi[others.agents] = here
+    return [(sums, None), part]
+
+
+def _part(solved: Solved, here: Tensor, rows: RowsAt, method: Method, ranking: Strata | None) -> _Part:
+    """Fill in a chunk of phi; give its sum, the methods' distance² and size², Σφ², and Σ|φ| by stratum."""
     chunk, weights = rows.chunk, solved.weights
     own, base = rows.own(solved.game), rows.base(solved.game)
-    here = phi[chunk.start : chunk.stop]
-    zero = torch.zeros((), dtype=torch.float64, device=phi.device)
+    zero = torch.zeros((), dtype=torch.float64, device=here.device)
     apart = size = square = zero
     if solved.ocean is None:
         combined(weights, own, base, chunk.now, out=here)
@@ -78,10 +119,12 @@ def _part(
         if method == "oceanic":
             here.add_(added)
     sums = torch.stack((here.sum(), apart, size, square))
-    if ranking is None:
-        return sums, None
+    return sums, None if ranking is None else _mass(here, chunk, ranking)
+
+
+def _mass(phi: Tensor, chunk: Chunk, ranking: Strata) -> Tensor:
     label = ranking.label[chunk.start : chunk.stop]
-    return sums, torch.bincount(label, weights=here.abs(), minlength=len(ranking.tier))
+    return torch.bincount(label, weights=phi.abs(), minlength=len(ranking.tier))
 
 
 def _place_whales(added: Tensor, phi: Tensor, solved: Solved, chunk: Chunk) -> None:
@@ -89,11 +132,12 @@ def _place_whales(added: Tensor, phi: Tensor, solved: Solved, chunk: Chunk) -> N
     assert solved.sums.whales is not None
     assert solved.ocean is not None
     for whale, share in zip(solved.sums.whales.agents.tolist(), solved.ocean.whales.tolist(), strict=True):
-        if chunk.start <= whale < chunk.stop:
-            added[whale - chunk.start] = share - phi[whale - chunk.start]
+        place = chunk.place(whale)
+        if place is not None:
+            added[place] = share - phi[place]
 
 
-def _joined(solved: Solved, phi: Tensor, parts: Sequence[tuple[Tensor, Tensor | None]], meeting: Meeting) -> Shares:
+def _joined(solved: Solved, phi: Tensor, parts: Sequence[_Part], meeting: Meeting) -> Shares:
     own = torch.stack([sums for sums, _ in parts]).sum(0).cpu()
     met = meeting.total(own)
     masses = [mass for _, mass in parts if mass is not None]

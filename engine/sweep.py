@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from torch import Tensor
 
 from engine.state import Scratch, State
+
+if TYPE_CHECKING:
+    from engine.fusion import Fusion
 
 T = TypeVar("T")
 
@@ -33,6 +37,19 @@ class Chunk:
     now: State
     before: State | None
     worker: int = 0
+    agents: Tensor | None = None
+    """Who they are, int64 in rising order, where they are not those from `start` to `stop`."""
+
+    def indices(self, within: Tensor) -> Tensor:
+        """Among all agents, those at these places of the chunk."""
+        return within + self.start if self.agents is None else self.agents[within]
+
+    def place(self, agent: int) -> int | None:
+        """Where in the chunk an agent is, None where it is not."""
+        if self.agents is None:
+            return agent - self.start if self.start <= agent < self.stop else None
+        found = (self.agents == agent).nonzero()
+        return int(found[0]) if len(found) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,7 @@ class Sweeper:
     chunk: int
     workers: int
     pool: ThreadPoolExecutor | None
+    fusion: "Fusion | None" = None
     _buffers: dict[tuple[int, str], Scratch] = field(default_factory=dict)
 
     def each(self, work: Callable[[Chunk], T]) -> list[T]:
@@ -63,6 +81,18 @@ class Sweeper:
             list(self.pool.map(share, range(self.workers)))
         return [results[start] for start, _ in bounds]
 
+    @contextmanager
+    def all_threads(self) -> Iterator[None]:
+        """Let torch itself work on all threads, for what is one loop over all agents."""
+        if self.pool is None:
+            yield
+            return
+        torch.set_num_threads(self.workers)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(1)
+
     def _chunk(self, start: int, stop: int, worker: int) -> Chunk:
         now = self.state.part(start, stop, self._scratch(worker, "now"))
         if self.preceding is None:
@@ -74,19 +104,19 @@ class Sweeper:
 
 
 @contextmanager
-def sweeper(state: State, preceding: State | None) -> Iterator[Sweeper]:
+def sweeper(state: State, preceding: State | None, fusion: "Fusion | None" = None) -> Iterator[Sweeper]:
     """Give a sweeper over these states, which hold the same agents, with as many threads as torch has.
 
     Within the block torch itself works on one thread; both end with it.
     """
     if state.device.type != "cpu":
-        yield Sweeper(state, preceding, DEVICE_CHUNK, 1, None)
+        yield Sweeper(state, preceding, DEVICE_CHUNK, 1, None, fusion)
         return
     threads = torch.get_num_threads()
     # torch's own threads meet at a barrier in every operation; on short rows that costs more than the work.
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
-            yield Sweeper(state, preceding, CPU_CHUNK, threads, pool)
+            yield Sweeper(state, preceding, CPU_CHUNK, threads, pool, fusion)
     finally:
         torch.set_num_threads(threads)

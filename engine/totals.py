@@ -8,17 +8,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from engine.contributions import Game, Row, RowsAt, differences, needs_mean, stacked, with_mean
+from engine import fused
+from engine.contributions import Game, RowsAt, differences, needs_mean, with_mean
 from engine.errors import IndicatorError
+from engine.kernels import Phase
 from engine.meeting import Meeting
-from engine.state import State
+from engine.sums import products, row_sums
 from engine.sweep import Chunk, Sweeper
 from engine.whales import Leaders, Whales, choose
 
 T = TypeVar("T")
-
-_FEW = 4
-"""Up to so many moments their products are summed pair by pair, beyond by one matrix product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +47,10 @@ class _Part:
 def fix_means(games: Sequence[Game], sweep: Sweeper, meeting: Meeting) -> list[Game | IndicatorError]:
     """Fix what everyone contributes in games whose baseline depends on the mean of g over active agents."""
     asking = [game for game in games if needs_mean(game)]
-
-    def part(chunk: Chunk) -> list[Tensor | IndicatorError]:
-        rows = RowsAt(chunk)
-        return [_attempt(partial(_mean_part, game, rows)) for game in asking]
-
-    fixed: dict[int, Game | IndicatorError] = {}
-    if asking:
-        for game, parts in zip(asking, zip(*sweep.each(part), strict=True), strict=True):
-            fixed[id(game)] = _attempt(partial(_with_mean, game, parts, meeting))
+    parts = _parts(asking, "mean", sweep, [_mean_part] * len(asking))
+    fixed: dict[int, Game | IndicatorError] = {
+        id(game): _attempt(partial(_with_mean, game, each, meeting)) for game, each in zip(asking, parts, strict=True)
+    }
     return [fixed.get(id(game), game) for game in games]
 
 
@@ -64,37 +58,56 @@ def first_sweep(
     games: Sequence[Game], sweep: Sweeper, *, whales: int, spread: bool, meeting: Meeting
 ) -> list[Totals | IndicatorError]:
     """Sweep over the agents once for all games; one that fails leaves the rest."""
-    leaders = [Leaders(game.moments, whales, sweep.workers) for game in games]
-
-    def part(chunk: Chunk) -> list[_Part | IndicatorError]:
-        rows = RowsAt(chunk)
-        return [
-            _attempt(partial(_part, game, rows, best if spread else None))
-            for game, best in zip(games, leaders, strict=True)
-        ]
-
-    by_game = zip(*sweep.each(part), strict=True)
+    leaders = [Leaders(game.moments, whales, sweep.workers) if spread else None for game in games]
+    works = [partial(_part, leaders=best) for best in leaders]
+    by_game = _parts(games, "spread" if spread else "totals", sweep, works, whales)
     return [
         _attempt(partial(_joined, game, parts, whales, spread=spread, meeting=meeting))
         for game, parts in zip(games, by_game, strict=True)
     ]
 
 
-def _mean_part(game: Game, rows: RowsAt) -> Tensor:
+def _parts(
+    games: Sequence[Game],
+    phase: Phase,
+    sweep: Sweeper,
+    works: Sequence[Callable[[Game, RowsAt], _Part]],
+    whales: int = 0,
+) -> list[list[_Part | IndicatorError]]:
+    """Do each game's work over all agents: by its kernel where it has one, else chunk by chunk."""
+    kernels = [fused.fused(game, phase, sweep) for game in games]
+    plain = [(game, work) for game, work, kernel in zip(games, works, kernels, strict=True) if kernel is None]
+
+    def part(chunk: Chunk) -> list[_Part | IndicatorError]:
+        rows = RowsAt(chunk)
+        return [_attempt(partial(work, game, rows)) for game, work in plain]
+
+    chunked = iter(list(zip(*sweep.each(part), strict=True)) if plain else [])
+    parts: list[list[_Part | IndicatorError]] = []
+    for game, work, kernel in zip(games, works, kernels, strict=True):
+        if kernel is None:
+            parts.append(list(next(chunked)))
+        else:
+            sums, chunk = fused.first(kernel, whales, spread=phase == "spread")
+            parts.append([_Part(sums), _attempt(partial(work, game, RowsAt(chunk)))])
+    return parts
+
+
+def _mean_part(game: Game, rows: RowsAt) -> _Part:
     now = rows.chunk.now
-    return torch.stack([*_sums(rows.own(game), now), now.active.sum()])
+    return _Part(torch.stack([*row_sums(rows.own(game), now), now.active.sum()]))
 
 
-def _with_mean(game: Game, parts: Sequence[Tensor | IndicatorError], meeting: Meeting) -> Game:
-    sums = meeting.total(torch.stack(_whole(parts)).sum(0).cpu())
+def _with_mean(game: Game, parts: Sequence[_Part | IndicatorError], meeting: Meeting) -> Game:
+    sums = meeting.total(torch.stack([each.sums for each in _whole(parts)]).sum(0).cpu())
     _check(game, sums)
     return with_mean(game, sums[:-1] / sums[-1].clamp(min=1.0))
 
 
-def _part(game: Game, rows: RowsAt, leaders: Leaders | None) -> _Part:
+def _part(game: Game, rows: RowsAt, *, leaders: Leaders | None) -> _Part:
     now = rows.chunk.now
     own, base = rows.own(game), rows.base(game)
-    sums = [*_sums(own, now), *_sums(base, now)]
+    sums = [*row_sums(own, now), *row_sums(base, now)]
     if leaders is None:
         return _Part(torch.stack(sums))
     delta = differences(own, base)
@@ -103,8 +116,8 @@ def _part(game: Game, rows: RowsAt, leaders: Leaders | None) -> _Part:
         torch.zeros(len(found), dtype=torch.float64, device=now.device) if row is None else row[found] for row in delta
     ]
     return _Part(
-        torch.cat((torch.stack(sums), _products(delta, found, now).reshape(-1))),
-        found + rows.chunk.start,
+        torch.cat((torch.stack(sums), products(delta, found, now).reshape(-1))),
+        rows.chunk.indices(found),
         torch.stack(picked, dim=1),
     )
 
@@ -154,32 +167,6 @@ def _whole(parts: Sequence[T | IndicatorError]) -> list[T]:
             raise each
         whole.append(each)
     return whole
-
-
-def _sums(rows: Sequence[Row], x: State) -> list[Tensor]:
-    """Sum each row, each distinct one once."""
-    zero = torch.zeros((), dtype=torch.float64, device=x.device)
-    known = {id(row): x.row_sum(row) for row in {id(row): row for row in rows if row is not None}.values()}
-    return [zero if row is None else known[id(row)] for row in rows]
-
-
-def _products(delta: Sequence[Row], without: Tensor, x: State) -> Tensor:
-    """ΣΔg Δgᵀ and, as the last row, ΣΔg over these agents but some, [K + 1, K]."""
-    k = len(delta)
-    if k > _FEW:
-        matrix = stacked(delta, x)
-        matrix[:, without] = 0.0
-        return torch.cat((matrix @ matrix.T, matrix.sum(1)[None]))
-    rows = [row if row is None or not len(without) else row.index_fill(0, without, 0.0) for row in delta]
-    products = torch.zeros((k + 1, k), dtype=torch.float64, device=x.device)
-    for i, first in enumerate(rows):
-        if first is None:
-            continue
-        products[k, i] = first.sum()
-        for j, second in enumerate(rows[: i + 1]):
-            if second is not None:
-                products[i, j] = products[j, i] = torch.dot(first, second)
-    return products
 
 
 def _check(game: Game, sums: Tensor) -> None:

@@ -107,7 +107,7 @@ def _attributed(
     import torch
 
     from engine.attribution import attribute
-    from engine.indicators import get
+    from engine.registry import get
     from engine.state import State
 
     indicator, place = get(name), _device(device)

@@ -33,7 +33,7 @@ def command(*, indicator: str, seed: int, permutations: int) -> None:
 
     Exit 0 when all of it holds, 1 when something does not.
     """
-    from engine.indicators import get
+    from engine.registry import get
     from engine.verification import verify
 
     checks = []

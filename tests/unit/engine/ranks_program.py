@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from engine.attribution import attribute
-from engine.indicators import get
 from engine.ranks import joined
+from engine.registry import get
 from engine.state import State
 from tests.populations import population
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from engine.attribution import attribute
 from engine.crowds import crowd
-from engine.indicators import get
 from engine.oracles import exact, sampled
+from engine.registry import get
 from engine.state import State
 from tests.populations import population
 from tests.reference import REFERENCES

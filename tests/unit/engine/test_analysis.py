@@ -7,7 +7,8 @@ from engine.analysis import analyse
 from engine.attribution import attribute
 from engine.builtin import BUILT_IN
 from engine.errors import StateError
-from engine.indicators import Indicator, get
+from engine.indicators import Indicator
+from engine.registry import get
 from engine.results import Attribution, Concentration, Finding
 from engine.state import State
 from tests.populations import crowd

@@ -14,10 +14,11 @@ from engine.attribution import attribute
 from engine.builtin import BUILT_IN
 from engine.columns import COLUMNS, INDEX
 from engine.errors import EngineError, IndicatorError, StateError
-from engine.indicators import SAME, Everyone, Indicator, get, ratio
-from engine.results import Attribution
+from engine.indicators import SAME, Everyone, Indicator, ratio
+from engine.registry import get
+from engine.results import Attribution, Method
 from engine.state import State
-from tests.populations import population
+from tests.populations import crowd, population
 from tests.reference import REFERENCES
 
 NEUTRAL = [indicator.name for indicator in BUILT_IN if "neutral" in indicator.baselines]
@@ -324,3 +325,19 @@ def test_rows_may_be_integers_numbers_or_one_tensor() -> None:
     phis = [attribute(Indicator("mine", form, lambda m: m[0] / (1 + m[1])), x, y).phi for form in forms]  # type: ignore[arg-type]
     for phi in phis[1:]:
         assert close(phi, phis[0], 1.0)
+
+
+@pytest.mark.parametrize("method", ["aumann-shapley", "oceanic"])
+def test_a_derivative_that_jumps_is_given_up_in_time_and_the_reason_said(method: Method) -> None:
+    jumping = Indicator(
+        "jumping",
+        lambda x: (x["likes"], x["posts"]),
+        lambda m: torch.where(torch.sin(m[0] / 3) > 0, m[0], m[1]) * m[0],
+        lambda _: (0.0, 0.0),
+    )
+    x = State(torch.from_numpy(crowd(500, 3)))
+    found = attribute(jumping, x, None, method=method, gap=True)
+    assert not found.ok
+    assert found.reason is not None
+    assert "F may jump" in found.reason
+    assert attribute(get("cascade"), x, None, method=method).reason is None

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import indicators
 from engine.attribution import attribute
 from engine.builtin import BUILT_IN
 from engine.errors import IndicatorError
-from engine.indicators import Indicator, get, ratio, registry
+from engine.indicators import Indicator, ratio
+from engine.registry import ENTRY_POINTS, get, registry
 from engine.state import State
 from tests.populations import population
 
@@ -77,9 +77,9 @@ def test_a_package_that_cannot_be_loaded_says_why_and_hides_no_other(
     loaded: object, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def entry_points(*, group: str, name: str = "rain") -> list[Point]:
-        return [Point("rain", loaded)] if (group, name) == (indicators.ENTRY_POINTS, "rain") else []
+        return [Point("rain", loaded)] if (group, name) == (ENTRY_POINTS, "rain") else []
 
-    monkeypatch.setattr(indicators, "entry_points", entry_points)
+    monkeypatch.setattr("engine.registry.entry_points", entry_points)
     with pytest.raises(IndicatorError, match=message):
         get("rain")
     assert "rain" not in registry()

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from engine.attribution import attribute
-from engine.indicators import get
 from engine.oracles import exact, sampled
+from engine.registry import get
 from engine.results import Attribution, Method
 from engine.state import State
 from tests.populations import crowd

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from engine.analysis import analyse
 from engine.attribution import attribute
 from engine.errors import StateError
-from engine.indicators import get
 from engine.panic import PanicMemory, remembered
+from engine.registry import get
 from engine.state import State
 from tests.populations import crowd
 
