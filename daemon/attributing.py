@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import orjson
+import structlog
 import torch
 
 from consumers.checkpoints import Checkpoints
@@ -30,7 +31,10 @@ from daemon.pseudonyms import pseudonyms_of
 from daemon.publisher import Policy
 from daemon.visibility import by_followers, by_received
 from engine.errors import IndicatorError
+from engine.fusion import Fusion
 from engine.registry import get
+
+logger = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -87,6 +91,7 @@ async def build(
         seen=by_followers(followers.known, config.followers.coverage) if followers else by_received,
         settings=building.settings_of(config),
         pseudonyms=pseudonyms_of(config.publish),
+        fusion=Fusion(config.engine.compile, report=_uncompiled),
         now=time.time if config.source.kind in building.LIVE else None,
     )
     checkpoints = Checkpoints(config.checkpoint_dir, {**shape.fingerprint(), "partitions": config.log.partitions})
@@ -114,6 +119,10 @@ async def build(
         closed_before=await newest_end(log, topics.runs),
     )
     return Attributing(worker, checkpoints, cycle)
+
+
+def _uncompiled(reason: str) -> None:
+    logger.warning("sweeps not compiled", reason=reason)
 
 
 def plan_of(config: Config) -> Plan:

@@ -32,6 +32,7 @@ from daemon.summary import failures, is_good, measures
 from daemon.visibility import Seen, Visibility, by_received
 from engine.analysis import analyse
 from engine.concentration import tiers
+from engine.fusion import Fusion
 from engine.panic import PanicMemory
 from engine.results import TIERS, Finding, Method
 from engine.state import State
@@ -100,6 +101,7 @@ class Cycle:
         seen: Seen = by_received,
         settings: Mapping[str, Any] | None = None,
         pseudonyms: Pseudonyms | None = None,
+        fusion: Fusion | None = None,
         clock: Callable[[], float] | None = time.perf_counter,
         now: Callable[[], float] | None = time.time,
     ) -> None:
@@ -107,7 +109,8 @@ class Cycle:
 
         `seen` says how visible the agents are, on the engine's thread. `settings` are those outside the plan that
         change what a run says (bucket, scorer). With `pseudonyms` all that
-        leaves the cycle, `latest` included, has them in place of the agents' names. `clock` times the phases
+        leaves the cycle, `latest` included, has them in place of the agents' names. `fusion`, which the cycle closes,
+        gives the engine compiled sweeps. `clock` times the phases
         in seconds and `now` gives the wall clock in Unix seconds for the lag; without them (replay) a run's record
         depends on its window and on the runs before it alone.
         """
@@ -115,7 +118,7 @@ class Cycle:
         self.latest = latest or Latest()
         self.stats = CycleStats()
         self._log, self._topics, self._seen = log, topics, seen
-        self._pseudonyms = pseudonyms
+        self._pseudonyms, self._fusion = pseudonyms, fusion
         self._settings = dict(settings or {}) | ({"pseudonyms": pseudonyms.id} if pseudonyms else {})
         self._timed, self._clock, self._now = clock is not None, clock or float, now
         self._device = device_of(plan.device)
@@ -144,6 +147,8 @@ class Cycle:
 
     def close(self) -> None:
         """End the engine's thread once what it does is done."""
+        if self._fusion is not None:
+            self._fusion.close()
         self._thread.shutdown()
 
     def dump(self) -> bytes:
@@ -178,6 +183,7 @@ class Cycle:
             panel_sizes=self.plan.panels,
             seed=self.plan.seed,
             memory=memory,
+            fusion=self._fusion,
         )
         answered = self._clock()
         table = self._table(snapshot, findings, visibility.values, tiers(seen, self.plan.tiers).cpu().numpy())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from daemon.tables import Columns, StateTable
+    from engine.fusion import Fusion
     from engine.indicators import Indicator
     from engine.results import Attribution, Method
 
@@ -33,8 +34,23 @@ Examples:
 @click.option("--indicator", required=True, metavar="NAME", help="What to attribute; built-in or from an entry point.")
 @click.option("--method", type=click.Choice(["aumann-shapley", "oceanic"]), default="aumann-shapley", show_default=True)
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:INDEX.")
+@click.option(
+    "--compile",
+    "fuse",
+    is_flag=True,
+    help="Compile the sweeps first: half a minute once, before `seconds` begin, to save milliseconds; needs g++.",
+)
 @click.option("--out", type=PATH, required=True, metavar="OUT.parquet", help="Where the attributions go.")
-def command(*, state: Path, baseline: Path | None, indicator: str, method: "Method", device: str, out: Path) -> None:
+def command(
+    *,
+    state: Path,
+    baseline: Path | None,
+    indicator: str,
+    method: "Method",
+    device: str,
+    fuse: bool,
+    out: Path,
+) -> None:
     """Attribute one indicator of one population to its agents.
 
     STATE has a column `agent` (string) and integer columns: posts replies quotes reposts likes follows, replies_in
@@ -58,7 +74,7 @@ def command(*, state: Path, baseline: Path | None, indicator: str, method: "Meth
         agents, columns, before = align(table, preceding)
     if not len(agents):
         raise TableError(f"{state} has no rows; there is no agent to attribute anything to")
-    result, seconds = _attributed(indicator, columns, before, method, device)
+    result, seconds = _attributed(indicator, columns, before, method, device, fuse=fuse)
     write_attribution(out, agents, result.phi.cpu().numpy())
     click.echo(_line(result, seconds))
     if not result.ok:
@@ -101,21 +117,23 @@ def _say_ignored(path: Path, table: "StateTable") -> None:
 
 
 def _attributed(
-    name: str, current: "Columns", before: "Columns | None", method: "Method", device: str
+    name: str, current: "Columns", before: "Columns | None", method: "Method", device: str, *, fuse: bool
 ) -> "tuple[Attribution, float]":
     """Return the attribution and the seconds that the engine took for it."""
     import torch
 
     from engine.attribution import attribute
+    from engine.fusion import Fusion
     from engine.registry import get
     from engine.state import State
 
     indicator, place = get(name), _device(device)
     state = State(torch.from_numpy(current)).to(place)
     baseline = None if before is None else State(torch.from_numpy(before)).to(place)
-    _warm_up(indicator, method, place)
+    fusion = Fusion("on" if fuse else "off", report=lambda reason: click.echo(f"starlingd: {reason}", err=True))
+    _warm_up(indicator, method, place, fusion, neutral=baseline is None)
     started = time.perf_counter()
-    result = attribute(indicator, state, baseline, method=method)
+    result = attribute(indicator, state, baseline, method=method, fusion=fusion)
     return result, time.perf_counter() - started
 
 
@@ -131,8 +149,10 @@ def _device(name: str) -> "torch.device":
     return device
 
 
-def _warm_up(indicator: "Indicator", method: "Method", device: "torch.device") -> None:
-    """Have torch load autodiff and start its threads, seconds that belong to no table, on a population of two."""
+def _warm_up(
+    indicator: "Indicator", method: "Method", device: "torch.device", fusion: "Fusion", *, neutral: bool
+) -> None:
+    """Have torch load autodiff and start its threads and a compiler, seconds that belong to no table, on two agents."""
     import torch
 
     from engine.attribution import attribute
@@ -142,4 +162,4 @@ def _warm_up(indicator: "Indicator", method: "Method", device: "torch.device") -
 
     pair = State(torch.ones(len(COLUMNS), 2, dtype=torch.int32, device=device))
     with contextlib.suppress(EngineError):  # what cannot be attributed is said of the caller's table
-        attribute(indicator, pair, pair, method=method)
+        attribute(indicator, pair, None if neutral else pair, method=method, fusion=fusion)

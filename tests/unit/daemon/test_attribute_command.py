@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from daemon.commands import cli
 from daemon.tables import write_state
+from engine.fusion import lacks
 from engine.oracles import exact
 from tests.populations import crowd, names, population
 from tests.reference import REFERENCES
@@ -192,3 +193,18 @@ def test_a_users_own_indicator_is_found_once_its_package_is_installed(state, tmp
     phi = np.array(list(read(tmp_path / "o.parquet").values()))
     np.testing.assert_allclose(phi, lifted / acts, rtol=1e-12, atol=1e-15)
     assert json.loads(done.stdout)["value"] == pytest.approx(lifted.sum() / acts)
+
+
+@pytest.mark.skipif(lacks("cpu") is not None, reason=str(lacks("cpu")))
+def test_compiled_sweeps_say_the_same(tmp_path):
+    path = tmp_path / "state.parquet"
+    write_state(path, names(3000), population(3000, seed=3))
+    said, phi = [], []
+    for flags in ((), ("--compile",)):
+        result = attribute(path, "--indicator", "cascade", *flags, "--out", tmp_path / "phi.parquet")
+        assert result.exit_code == 0, result.output
+        assert result.stderr == ""
+        said.append(json.loads(result.stdout)["sum_phi"])
+        phi.append(read(tmp_path / "phi.parquet"))
+    assert said[0] == pytest.approx(said[1], rel=1e-12)
+    assert phi[0] == pytest.approx(phi[1], rel=1e-12, abs=1e-300)
