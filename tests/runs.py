@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from daemon.attributions import Attributions
-from daemon.latest import Results
-from daemon.records import CoverageRecord, Coverages, GapRecord, RunRecord
-from daemon.summary import failures, measures
+from daemon.runs.attributions import Attributions
+from daemon.runs.latest import Results
+from daemon.runs.records import CoverageRecord, Coverages, GapRecord, RunRecord
+from daemon.runs.summary import failures, measures
 from engine.results import Attribution, Baseline, Concentration, Finding, Panel
 
 MINUTE = 60_000_000

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from consumers.bridge.tenure import read_claim
 from consumers.events import ACTIONS, VERSION, is_monotonic
 from consumers.gaps import Gaps, read_gap
-from consumers.tenure import read_claim
 from consumers.windows.delta import WIDTH
 from consumers.windows.entries import entries
 from consumers.windows.state import State

@@ -13,7 +13,7 @@ from daemon.errors import TableError
 if TYPE_CHECKING:
     import torch
 
-    from daemon.tables import Columns, StateTable
+    from daemon.offline.tables import Columns, StateTable
     from engine.fusion import Fusion
     from engine.indicators import Indicator
     from engine.results import Attribution, Method
@@ -61,7 +61,7 @@ def command(
     One JSON line on stdout says the rest; its `seconds` are the engine's alone, with tables and torch in memory.
     Exit 1 when the result misses its tolerance: OUT is then written, and not to be relied on.
     """
-    from daemon.tables import align, check_writable, read_state, write_attribution
+    from daemon.offline.tables import align, check_writable, read_state, write_attribution
 
     check_writable(out)
     _keep_apart(out, state, baseline)

@@ -3,9 +3,9 @@
 import click
 
 from daemon.commands.options import configured
-from daemon.pseudonyms import pseudonyms_of
-from daemon.rendering import render
-from daemon.settings import Loaded
+from daemon.config.loading import Loaded
+from daemon.config.rendering import render
+from daemon.runs.pseudonyms import pseudonyms_of
 
 
 @click.group(
@@ -27,7 +27,7 @@ def check(loaded: Loaded) -> None:
 
     Else 2, with one sentence.
     """
-    from daemon import attributing, building  # torch comes with it, and takes its time
+    from daemon.service import attributing, building  # torch comes with it, and takes its time
 
     building.sources_of(loaded.config)
     attributing.check(loaded.config)

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from daemon.commands.options import configured
 from daemon.commands.run import read_duration
-from daemon.pseudonyms import pseudonyms_of
-from daemon.settings import Loaded
-from daemon.status import moment
+from daemon.config.loading import Loaded
+from daemon.runs.pseudonyms import pseudonyms_of
+from daemon.service.status import moment
 
 PATH = click.Path(path_type=Path, exists=True, dir_okay=False)
 LOG_FLAGS = ("--log", "--bootstrap", "--state-dir")
@@ -49,7 +49,7 @@ def command() -> None:
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
 def list_(*, loaded: Loaded, reason: str | None, as_json: bool, limit: int) -> None:
     """Show the letters that no retry has settled, oldest first. Reads only; the daemon may be running."""
-    from daemon.mending import listed
+    from daemon.offline.mending import listed
 
     chosen = asyncio.run(listed(loaded.config, reason, limit))
     if as_json:
@@ -91,9 +91,9 @@ def retry(
 
     Exit 0 when no letter is left, 1 when some stay.
     """
-    from consumers.retrying import MEANING, SETTLED
-    from daemon.logging import configure
-    from daemon.mending import retried
+    from consumers.bridge.retrying import MEANING, SETTLED
+    from daemon.offline.mending import retried
+    from daemon.service.logging import configure
 
     pseudonyms = pseudonyms_of(loaded.config.publish)
     configure(loaded.config.logging, cover=pseudonyms.cover if pseudonyms else None)

@@ -13,14 +13,14 @@ import structlog
 from rich.console import Console
 
 from daemon.commands.run import read_duration
-from daemon.demonstration import Scale, configuration, network, planted
-from daemon.logging import configure
-from daemon.outputs import check_writable
+from daemon.offline.outputs import check_writable
+from daemon.service.logging import configure
+from daemon.views.demonstration import Scale, configuration, network, planted
 from daemon.views.planted import Hunt
 from daemon.views.show import Show
 
 if TYPE_CHECKING:
-    from daemon.service import Service
+    from daemon.service.composition import Service
 
 _logger = structlog.get_logger(__name__)
 
@@ -65,8 +65,8 @@ def command(
         config = configuration(scale, state, port, "error" if console.is_terminal else "warning")
         configure(config.logging)
         console.print("Starting the simulated network and the engine.", style="dim")
-        from daemon.service import Service  # torch comes with it, and takes its time
-        from daemon.supervision import DrainError, PartDiedError
+        from daemon.service.composition import Service  # torch comes with it, and takes its time
+        from daemon.service.supervision import DrainError, PartDiedError
 
         source = network(scale)
         show = Show(console, Hunt(planted(source)), scale)
@@ -80,7 +80,7 @@ def command(
 
 async def _serve(service: "Service", show: Show, seconds: float | None) -> None:
     """Run the daemon and the show beside it, until Ctrl-C or for so many seconds."""
-    from daemon.supervision import after, signals
+    from daemon.service.supervision import after, signals
 
     stop = asyncio.Event()
     with signals(stop):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from daemon.settings import load, parse_assignment
+from daemon.config.loading import load, parse_assignment
 
 FLAGS = {
     "--source": ("source.kind", "relay, jetstream2, jetstream1, simulator or recording"),

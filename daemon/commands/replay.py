@@ -16,11 +16,11 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from consumers.durations import DurationError, parse_duration
 from consumers.windows.shape import Shape, WindowError
 from daemon.errors import OutputError
-from daemon.outputs import check_writable, written
+from daemon.offline.outputs import check_writable, written
 
 if TYPE_CHECKING:
-    from daemon.replaying import Outcome
-    from daemon.replaying import Progress as Reached
+    from daemon.offline.replaying import Outcome
+    from daemon.offline.replaying import Progress as Reached
 
 PATH = click.Path(path_type=Path)
 
@@ -101,10 +101,10 @@ def _replayed(
     """
     from consumers.scoring import load_scorer
     from consumers.sources.recording import RecordedSource
-    from daemon.config import Logging
-    from daemon.logging import configure
-    from daemon.replaying import replay
-    from daemon.tables import write_state
+    from daemon.config.model import Logging
+    from daemon.offline.replaying import replay
+    from daemon.offline.tables import write_state
+    from daemon.service.logging import configure
 
     began = time.perf_counter()
     configure(Logging(level="error"), sys.stderr)

@@ -9,10 +9,10 @@ import structlog
 
 from consumers.durations import DurationError, parse_duration
 from daemon.commands.options import configured
-from daemon.config import SECOND
-from daemon.logging import configure
-from daemon.pseudonyms import pseudonyms_of
-from daemon.settings import Loaded
+from daemon.config.loading import Loaded
+from daemon.config.model import SECOND
+from daemon.runs.pseudonyms import pseudonyms_of
+from daemon.service.logging import configure
 
 _logger = structlog.get_logger(__name__)
 
@@ -51,8 +51,8 @@ def command(loaded: Loaded, role: str, seconds: float | None) -> None:
     """
     pseudonyms = pseudonyms_of(loaded.config.publish)
     configure(loaded.config.logging, cover=pseudonyms.cover if pseudonyms else None)
-    from daemon.service import Service
-    from daemon.supervision import DrainError, PartDiedError, after, signals
+    from daemon.service.composition import Service
+    from daemon.service.supervision import DrainError, PartDiedError, after, signals
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -13,10 +13,10 @@ from consumers.durations import DurationError, parse_duration
 from consumers.sources.simulator import START, Phenomenon, SimulatedSource, default_plant
 from daemon.commands.options import configured
 from daemon.errors import ConfigError
-from daemon.outputs import check_writable, written
+from daemon.offline.outputs import check_writable, written
 
 if TYPE_CHECKING:
-    from daemon.settings import Loaded
+    from daemon.config.loading import Loaded
 
 PATH = click.Path(path_type=Path)
 PHENOMENA: tuple[Phenomenon, ...] = get_args(Phenomenon)
@@ -107,8 +107,8 @@ def command(
         duration=lasting,
         plants=[default_plant(phenomenon, accounts, lasting) for phenomenon in phenomena],
     )
-    from daemon.logging import configure
-    from daemon.simulating import append_events, culprits_document, progress, write_lines
+    from daemon.offline.simulating import append_events, culprits_document, progress, write_lines
+    from daemon.service.logging import configure
 
     configure(loaded.config.logging)
     stdout = sys.stdout.buffer

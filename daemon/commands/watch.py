@@ -9,15 +9,15 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from daemon import building
 from daemon.commands.options import configured
 from daemon.commands.run import read_duration
-from daemon.config import Config
-from daemon.following import Committed, Follower
-from daemon.pseudonyms import pseudonyms_of
-from daemon.records import RunRecord
-from daemon.settings import Loaded
-from daemon.supervision import after, signals
+from daemon.config.loading import Loaded
+from daemon.config.model import Config
+from daemon.runs.following import Committed, Follower
+from daemon.runs.pseudonyms import pseudonyms_of
+from daemon.runs.records import RunRecord
+from daemon.service import building
+from daemon.service.supervision import after, signals
 from daemon.views.board import Board
 from daemon.views.figures import figure
 from daemon.views.lines import lines

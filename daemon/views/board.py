@@ -9,8 +9,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from daemon.records import Contributor, Measure, Measures, RunRecord, Tier
-from daemon.sentences import percent
+from daemon.runs.records import Contributor, Measure, Measures, RunRecord, Tier
+from daemon.runs.sentences import percent
 from daemon.views.figures import change_of, figure, moment, signed, sparkline
 
 TIER_STYLE: dict[Tier, str] = {"head": "bold", "middle": "cyan", "tail": "dim"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from daemon.records import Measures
+from daemon.runs.records import Measures
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 MICRO = 1_000_000

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from daemon.records import Measures, RunRecord
-from daemon.sentences import percent
+from daemon.runs.records import Measures, RunRecord
+from daemon.runs.sentences import percent
 from daemon.views.figures import change_of, figure, moment, signed
 
 NAMED = 3

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from daemon.latest import Latest
-from daemon.records import RunRecord
+from daemon.runs.latest import Latest
+from daemon.runs.records import RunRecord
 
 
 @dataclass(slots=True, frozen=True)

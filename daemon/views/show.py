@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
-from daemon.demonstration import Scale
 from daemon.errors import OutputError
-from daemon.outputs import written
-from daemon.records import RunRecord
+from daemon.offline.outputs import written
+from daemon.runs.records import RunRecord
 from daemon.views.board import Board, next_indicator
+from daemon.views.demonstration import Scale
 from daemon.views.lines import lines
 from daemon.views.picture import picture
 from daemon.views.planted import Hunt
 
 if TYPE_CHECKING:
-    from daemon.service import Service
+    from daemon.service.composition import Service
 
 LOOK_SECONDS = 0.25
 TURN_SECONDS = 4.0

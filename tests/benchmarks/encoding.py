@@ -8,9 +8,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from daemon.attributions import FACE, Attributions
-from daemon.encoding import chunks, entries
-from daemon.records import AttributionRecord
+from daemon.runs.attributions import FACE, Attributions
+from daemon.runs.encoding import chunks, entries
+from daemon.runs.records import AttributionRecord
 
 RECORDS = 200_000
 ROUNDS = 3

@@ -24,7 +24,7 @@ from consumers.log.kafka_options import KafkaOptions
 from consumers.log.opening import open_log
 from consumers.snapshot import Snapshot
 from consumers.windows.shape import Shape
-from consumers.worker import Worker
+from consumers.worker.worker import Worker
 from tests.servers.kafka import Kafka, KafkaFailedError, KafkaMissingError
 
 EVENTS = int(os.environ.get("STARLINGD_BENCH_EVENTS", "300000"))

@@ -7,7 +7,7 @@ from base64 import b32hexencode
 from rich.console import Console
 from rich.table import Table
 
-from daemon.pseudonyms import Pseudonyms
+from daemon.runs.pseudonyms import Pseudonyms
 from tests.benchmarks._timing import machine, once
 
 AGENTS = 1_671_587

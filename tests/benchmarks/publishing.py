@@ -39,7 +39,7 @@ class Timing:
 def records() -> list[Entry]:
     import numpy as np
 
-    from daemon.encoding import entries
+    from daemon.runs.encoding import entries
 
     board = table(RECORDS)
     return entries(board, np.arange(RECORDS), "benchmark", "all")

@@ -47,7 +47,7 @@ def _burn_between(owner: type, name: str, due: Callable[[Any], bool]) -> None:
 
 def _burn_in_checkpoint(due: Callable[[], bool]) -> None:
     """Die with some files of a checkpoint written, and half of another."""
-    from consumers import checkpoints
+    from consumers.worker import checkpoints
 
     original = checkpoints._store
 

@@ -116,7 +116,7 @@ class Campaign:
             time.sleep(_TICK)
             before = self._killed
             for part in () if broker and broker.away else parts:
-                if part.tick():
+                if self._tick(part):
                     self.report.kills[f"{part.name}: {part.ended_in}"] += 1
                     part.start(doomed=self._killed < self.wanted)
             if broker and broker.tick():
@@ -134,6 +134,12 @@ class Campaign:
         if broker:
             broker.settle()
 
+    def _tick(self, part: Part) -> bool:
+        """Let a part come to its end if it is time; only for want of a broker may it end by itself."""
+        ended = part.tick()
+        assert self.kafka or not part.deaths, part.deaths
+        return ended
+
     def _finish(self, parts: list[Part], upstream: Upstream) -> None:
         """Release all that is left; end the processes in order once the last window that it closes was published."""
         upstream.released = len(self.lines)
@@ -142,7 +148,7 @@ class Campaign:
         while f'"end":{self.end}'.encode() not in self._newest(worker):
             assert time.monotonic() < deadline, f"the last window did not close: {worker.daemon and worker.daemon.told}"
             for part in parts:
-                part.tick()
+                self._tick(part)
             time.sleep(_TICK)
         for part in parts:
             assert part.stop() == 0

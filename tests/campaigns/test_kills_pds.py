@@ -12,7 +12,7 @@ from consumers.log.kafka import KafkaLog
 from consumers.log.kafka_options import KafkaOptions
 from consumers.snapshot import Snapshot
 from consumers.windows.shape import Shape
-from consumers.worker import Worker
+from consumers.worker.worker import Worker
 from tests.campaigns import fuses, verdict
 from tests.campaigns.kills import PARTITIONS, flags
 from tests.campaigns.parts import Part

@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from consumers.checkpoints import Checkpoints
 from consumers.events import Event
 from consumers.log import Log, Topics, partition_of
 from consumers.scoring import load_scorer
@@ -18,6 +17,7 @@ from consumers.sources.decoding.reading import Reading
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
 from consumers.windows.snapshot import gather
+from consumers.worker.checkpoints import Checkpoints
 from engine.columns import COLUMNS, COUNTS
 from tests.unit.consumers import oracle
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.log import Topics
 from consumers.log.sqlite import SqliteLog
-from daemon.metrics import METRICS
+from daemon.metrics.declared import METRICS
 from tests.e2e.process import Daemon
 
 TOPICS = Topics()

@@ -6,9 +6,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from consumers.cursors import CursorFile
+from consumers.bridge.cursors import CursorFile
 from consumers.log import Topics
-from daemon.pseudonyms import Pseudonyms
+from daemon.runs.pseudonyms import Pseudonyms
 from tests.e2e.process import Daemon, refused
 from tests.e2e.test_daemon import BRISK, SMALL, records
 from tests.unit.consumers.frames import TIME_US, like_line

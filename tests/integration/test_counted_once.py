@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from consumers.bridge import Bridge
-from consumers.checkpoints import Checkpoints
+from consumers.bridge.bridge import Bridge
 from consumers.log import Topic, Topics
 from consumers.log.sqlite import SqliteLog
-from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.sources import Delivery
 from consumers.sources.decoding.jetstream1 import decode_line
 from consumers.sources.decoding.reading import Reading
 from consumers.sources.simulator import SimulatedSource
 from consumers.windows.shape import SECOND, Shape
-from consumers.worker import Worker
+from consumers.worker.checkpoints import Checkpoints
+from consumers.worker.saving import Saving
+from consumers.worker.worker import Worker
 from tests.unit.consumers import oracle
 
 TOPICS = Topics()

@@ -9,13 +9,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from consumers.bridge import Bridge
+from consumers.bridge.bridge import Bridge
 from consumers.log import Topic, Topics
 from consumers.log.sqlite import SqliteLog
 from consumers.snapshot import Snapshot
 from consumers.sources.simulator import INDICATORS, START, SimulatedSource, default_plant
 from consumers.windows.shape import SECOND, Shape
-from consumers.worker import Worker
+from consumers.worker.worker import Worker
 from engine.analysis import analyse
 from engine.results import Finding
 from engine.state import State

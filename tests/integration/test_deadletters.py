@@ -10,17 +10,17 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from consumers.bridge import Bridge
+from consumers.bridge.bridge import Bridge
 from consumers.sources import Source
 from consumers.sources.recording import RecordedSource
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
-from daemon import building
-from daemon.claims import claim
 from daemon.commands import cli
-from daemon.config import Config
-from daemon.mending import Report, listed, retried
-from daemon.settings import load, parse_assignment
+from daemon.config.loading import load, parse_assignment
+from daemon.config.model import Config
+from daemon.offline.mending import Report, listed, retried
+from daemon.service import building
+from daemon.service.claims import claim
 from tests.servers.fake_host import FakeHost, sends
 from tests.servers.fake_jetstream import replays_v1, replays_v2
 from tests.servers.fake_relay import info_frame, replays

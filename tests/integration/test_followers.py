@@ -15,8 +15,8 @@ from aiohttp import web
 from consumers.followers import MOST, AskError, FollowersError, Reply
 from consumers.followers.appview import LONGEST_PAUSE, AppView, pause_in
 from daemon.commands import REFUSALS
-from daemon.service import Service
-from daemon.settings import load, parse_assignment
+from daemon.config.loading import load, parse_assignment
+from daemon.service.composition import Service
 from engine.results import TIERS
 from tests.servers.fake_appview import FakeAppView, fails, profile, says
 

@@ -6,10 +6,10 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 from prometheus_client import CollectorRegistry
 
-from daemon.config import Http
-from daemon.health import Health
-from daemon.http import Server, Surface
-from daemon.latest import Latest
+from daemon.config.model import Http
+from daemon.http.server import Server, Surface
+from daemon.runs.latest import Latest
+from daemon.service.health import Health
 from tests.runs import finding, results
 from tests.servers import chromium
 

@@ -17,7 +17,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from consumers.bridge import Bridge
+from consumers.bridge.bridge import Bridge
 from consumers.events import Event
 from consumers.log import Log, Topic, Topics
 from consumers.log.kafka_options import KafkaOptions
@@ -27,9 +27,9 @@ from consumers.snapshot import Snapshot
 from consumers.sources import Delivery
 from consumers.sources.relay import RelaySource
 from consumers.windows.shape import Shape
-from consumers.worker import Worker
-from daemon.cycle import Cycle, Plan
-from daemon.records import AttributionRecord, RunRecord
+from consumers.worker.worker import Worker
+from daemon.runs.cycle import Cycle, Plan
+from daemon.runs.records import AttributionRecord, RunRecord
 from engine.columns import ACTS, COLUMNS, COUNTS, PHASES
 from tests.integration.play import Ledger, first_scene, second_scene, sign_up, third_scene
 from tests.servers.kafka import Kafka

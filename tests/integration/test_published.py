@@ -8,10 +8,10 @@ from consumers.log import Topic, Topics
 from consumers.log.kafka import KafkaLog
 from consumers.log.kafka_options import KafkaOptions
 from consumers.snapshot import Coverage, Snapshot
-from daemon.cycle import Cycle, Plan
-from daemon.following import Follower
-from daemon.pseudonyms import Pseudonyms
-from daemon.recall import published
+from daemon.runs.cycle import Cycle, Plan
+from daemon.runs.following import Follower
+from daemon.runs.pseudonyms import Pseudonyms
+from daemon.runs.recall import published
 from tests.populations import names, population
 from tests.servers.kafka import Kafka
 

@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from daemon import cycle
-from daemon.service import Service
-from daemon.settings import load, parse_assignment
-from daemon.supervision import DrainError
+from daemon.config.loading import load, parse_assignment
+from daemon.runs import cycle
+from daemon.service.composition import Service
+from daemon.service.supervision import DrainError
 
 SETTINGS = (
     "source.kind=simulator",

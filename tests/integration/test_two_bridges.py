@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from consumers.bridge import Bridge
+from consumers.bridge.bridge import Bridge
+from consumers.bridge.tenure import SupersededError
 from consumers.log import Log, Topic, Topics
 from consumers.log.kafka import KafkaLog
 from consumers.log.kafka_options import KafkaOptions
@@ -17,8 +18,7 @@ from consumers.scoring import load_scorer
 from consumers.snapshot import Snapshot
 from consumers.sources.jetstream import JetstreamV1Source
 from consumers.sources.live import system_clock
-from consumers.tenure import SupersededError
-from consumers.worker import Worker
+from consumers.worker.worker import Worker
 from tests.campaigns import verdict
 from tests.campaigns.kills import PARTITIONS, SHAPE, flags
 from tests.campaigns.upstream import Upstream, simulated

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.bridge import Bridge
-from consumers.cursors import CursorFile
-from consumers.deadletters import Limits
+from consumers.bridge.bridge import Bridge
+from consumers.bridge.cursors import CursorFile
+from consumers.bridge.deadletters import Limits
 from consumers.events import Event
 from consumers.log import Entry, LogError, Topic, Topics
 from consumers.log.sqlite import SqliteLog

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.checkpoints import Checkpoint, CheckpointError, Checkpoints
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
+from consumers.worker.checkpoints import Checkpoint, CheckpointError, Checkpoints
 from tests.unit.consumers.factories import SECOND, event, feed
 
 SHAPE = Shape(length=12 * SECOND, bucket=SECOND, lateness=0)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.bridge import Bridge
-from consumers.cursors import CursorFile
-from consumers.deadletters import DivertedError, Letters, Limits, open_letters, settled
+from consumers.bridge.bridge import Bridge
+from consumers.bridge.cursors import CursorFile
+from consumers.bridge.deadletters import DivertedError, Letters, Limits, open_letters, settled
 from consumers.log import Topic, Topics
 from consumers.log.sqlite import SqliteLog
 from consumers.sources import Delivery, Rejected

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.bridge import Bridge
-from consumers.cursors import CursorFile
+from consumers.bridge.bridge import Bridge
+from consumers.bridge.cursors import CursorFile
+from consumers.bridge.identity import read_event
+from consumers.bridge.tenure import SupersededError, Tenure, ids_of, read_claim
 from consumers.events import Event
 from consumers.gaps import gap_record
-from consumers.identity import read_event
 from consumers.log import Entry, Topic, Topics
 from consumers.log.sqlite import SqliteLog
 from consumers.sources import Delivery, Gap
-from consumers.tenure import SupersededError, Tenure, ids_of, read_claim
 from consumers.windows.fold import FOREVER
 from consumers.windows.group import Windows
 from consumers.windows.shape import SECOND, Shape

@@ -8,14 +8,14 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.checkpoints import Checkpoints
 from consumers.events import Event
 from consumers.log import Entry, Topic, partition_of
 from consumers.log.sqlite import SqliteLog
-from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.windows.shape import Shape
-from consumers.worker import Worker
+from consumers.worker.checkpoints import Checkpoints
+from consumers.worker.saving import Saving
+from consumers.worker.worker import Worker
 from tests.unit.consumers import oracle
 
 TOPIC = "events"

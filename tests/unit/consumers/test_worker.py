@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from consumers.checkpoints import Checkpoints
 from consumers.events import Event
 from consumers.log import Entry, LogError, Topic
 from consumers.log.sqlite import SqliteLog
-from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.windows.shape import Shape
-from consumers.worker import Worker
+from consumers.worker.checkpoints import Checkpoints
+from consumers.worker.saving import Saving
+from consumers.worker.worker import Worker
 from tests.unit.consumers.factories import SECOND, START, count, event
 
 TOPIC = "events"

@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from daemon.commands import cli
-from daemon.tables import write_state
+from daemon.offline.tables import write_state
 from engine.fusion import lacks
 from engine.oracles import exact
 from tests.populations import crowd, names, population

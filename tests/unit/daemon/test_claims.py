@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.claims import claim
 from daemon.errors import RefusalError
+from daemon.service.claims import claim
 
 
 def test_a_role_is_held_once_and_free_again_afterwards(tmp_path: Path) -> None:

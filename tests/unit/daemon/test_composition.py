@@ -10,9 +10,9 @@ from consumers.sources.jetstream import JetstreamV1Source, JetstreamV2Source
 from consumers.sources.recording import RecordedSource
 from consumers.sources.relay import RelaySource
 from consumers.sources.simulator import SimulatedSource
-from daemon import building
-from daemon.config import Config
-from daemon.settings import load, parse_assignment
+from daemon.config.loading import load, parse_assignment
+from daemon.config.model import Config
+from daemon.service import building
 
 
 def configuration(*assignments: str) -> Config:

@@ -12,9 +12,9 @@ from consumers.log import LogError, Topic, Topics
 from consumers.log.sqlite import SqliteLog
 from consumers.snapshot import Coverage, Snapshot
 from consumers.sources import Gap
-from daemon.cycle import Cycle, Plan
-from daemon.publisher import Policy
-from daemon.records import AttributionRecord, RunRecord
+from daemon.runs.cycle import Cycle, Plan
+from daemon.runs.publisher import Policy
+from daemon.runs.records import AttributionRecord, RunRecord
 from tests.populations import population
 
 TOPICS = Topics("t")
@@ -165,7 +165,7 @@ async def test_a_failing_indicator_is_named_and_leaves_the_rest(log: SqliteLog) 
 async def test_a_finding_out_of_tolerance_is_marked_and_left_out(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from daemon import cycle as module
+    from daemon.runs import cycle as module
 
     genuine = module.analyse
 

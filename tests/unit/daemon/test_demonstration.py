@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.demonstration import ROUNDS, Scale, configuration, network, planted
 from daemon.errors import ConfigError
-from daemon.records import RunRecord
+from daemon.runs.records import RunRecord
 from daemon.views.board import Board
+from daemon.views.demonstration import ROUNDS, Scale, configuration, network, planted
 from daemon.views.picture import picture
 from tests.runs import finding, results
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import Config
-from daemon.metrics import METRICS
-from daemon.settings import load
+from daemon.config.loading import load
+from daemon.config.model import Config
+from daemon.metrics.declared import METRICS
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 NAMES = {metric.name for metric in METRICS} | {

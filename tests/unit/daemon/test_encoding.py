@@ -6,9 +6,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.attributions import Attributions
-from daemon.encoding import entries, tombstones
-from daemon.records import AttributionRecord
+from daemon.runs.attributions import Attributions
+from daemon.runs.encoding import entries, tombstones
+from daemon.runs.records import AttributionRecord
 
 FLOATS = st.floats(-1e300, 1e300)
 NAMES = st.lists(st.text(st.characters(codec="utf-8"), min_size=1), unique=True, max_size=8).map(sorted)

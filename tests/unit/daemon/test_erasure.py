@@ -9,18 +9,18 @@ from pathlib import Path
 import orjson
 import pytest
 
-from consumers.checkpoints import Checkpoints
 from consumers.events import Event
 from consumers.log import Entry, Topic, Topics
 from consumers.log.sqlite import SqliteLog
-from consumers.saving import Saving
 from consumers.snapshot import Snapshot
 from consumers.windows.fold import GONE
 from consumers.windows.shape import Shape
-from consumers.worker import Worker
-from daemon.cycle import Cycle, Plan
-from daemon.pseudonyms import Pseudonyms
-from daemon.recall import published
+from consumers.worker.checkpoints import Checkpoints
+from consumers.worker.saving import Saving
+from consumers.worker.worker import Worker
+from daemon.runs.cycle import Cycle, Plan
+from daemon.runs.pseudonyms import Pseudonyms
+from daemon.runs.recall import published
 from tests.unit.consumers.factories import SECOND, START, event
 
 TOPICS = Topics("t")

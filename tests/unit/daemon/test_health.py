@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from daemon.health import Health, Watchdog
+from daemon.service.health import Health, Watchdog
 
 
 class Clock:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from daemon.attributions import Attributions
-from daemon.config import Http
+from daemon.config.model import Http
 from daemon.errors import ListenError
-from daemon.health import Health
-from daemon.http import FILES, PAGE, Server, Surface
-from daemon.latest import Latest, Results
+from daemon.http.server import FILES, PAGE, Server, Surface
+from daemon.runs.attributions import Attributions
+from daemon.runs.latest import Latest, Results
+from daemon.service.health import Health
 
 AGENTS = ["did:plc:a", "did:plc:b", "did:web:example.com:c"]
 

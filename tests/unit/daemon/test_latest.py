@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.attributions import Attributions, rank
-from daemon.latest import Latest, Results
+from daemon.runs.attributions import Attributions, rank
+from daemon.runs.latest import Latest, Results
 
 NAMES = ["did:plc:a", "did:plc:b", "did:plc:c", "did:plc:d"]
 

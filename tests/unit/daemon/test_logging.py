@@ -9,8 +9,8 @@ import orjson
 import pytest
 import structlog
 
-from daemon.config import Logging
-from daemon.logging import configure
+from daemon.config.model import Logging
+from daemon.service.logging import configure
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +31,13 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 def test_json_is_one_object_a_line_for_ours_and_for_theirs() -> None:
     stream = io.StringIO()
     configure(Logging(format="json"), stream)
-    structlog.get_logger("daemon.service").info("started", partitions=12, odd=object)
+    structlog.get_logger("daemon.service.composition").info("started", partitions=12, odd=object)
     logging.getLogger("some.library").warning("came %s", "back")
     ours, theirs = lines(stream)
     assert (ours["event"], ours["level"], ours["logger"], ours["partitions"]) == (
         "started",
         "info",
-        "daemon.service",
+        "daemon.service.composition",
         12,
     )
     assert (theirs["event"], theirs["level"], theirs["logger"]) == ("came back", "warning", "some.library")

@@ -7,17 +7,17 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.bridge import BridgeStats
-from consumers.checkpoints import CheckpointStats
+from consumers.bridge.bridge import BridgeStats
 from consumers.log import LogStats
 from consumers.sources import Gap
 from consumers.sources.live import SourceStats
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
-from daemon import metrics as m
-from daemon import readings
-from daemon.collecting import MOST_VALUES, Instruments, Reading
-from daemon.latest import Latest, Results
+from consumers.worker.checkpoints import CheckpointStats
+from daemon.metrics import declared as m
+from daemon.metrics import readings
+from daemon.metrics.collecting import MOST_VALUES, Instruments, Reading
+from daemon.runs.latest import Latest, Results
 
 LABELS = {
     "version", "device", "role", "source", "cause", "kind", "reason", "partition", "lens", "phase", "indicator",

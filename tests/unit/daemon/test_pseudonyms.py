@@ -15,14 +15,14 @@ from consumers.log import Topic, Topics, partition_of
 from consumers.log.sqlite import SqliteLog
 from consumers.snapshot import Coverage, Snapshot
 from daemon.commands import cli
-from daemon.config import Logging, Publish
-from daemon.cycle import Cycle, Plan
+from daemon.config.loading import load
+from daemon.config.model import Logging, Publish
 from daemon.errors import ConfigError
-from daemon.latest import Latest
-from daemon.logging import configure
-from daemon.pseudonyms import Pseudonyms, pseudonyms_of
-from daemon.recall import published
-from daemon.settings import load
+from daemon.runs.cycle import Cycle, Plan
+from daemon.runs.latest import Latest
+from daemon.runs.pseudonyms import Pseudonyms, pseudonyms_of
+from daemon.runs.recall import published
+from daemon.service.logging import configure
 from tests.populations import names, population
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from consumers.log import Entry, LogError, Topic
 from consumers.log.sqlite import SqliteLog
-from daemon.attributions import Attributions
-from daemon.publisher import Policy, Publisher, carriers
+from daemon.runs.attributions import Attributions
+from daemon.runs.publisher import Policy, Publisher, carriers
 
 TOPIC = "t.attributions.v1"
 MASSES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=20)

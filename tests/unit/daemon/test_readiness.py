@@ -5,8 +5,8 @@ from typing import Any
 
 from consumers.sources.live import SourceStats
 from consumers.windows.shape import Shape
-from daemon.health import Health
-from daemon.readiness import connected, fresh, require, restored
+from daemon.service.health import Health
+from daemon.service.readiness import connected, fresh, require, restored
 
 SECOND = 1_000_000
 SHAPE = Shape(length=3600 * SECOND, bucket=60 * SECOND, lateness=5 * SECOND, idle_timeout=30 * SECOND)

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from daemon.records import AttributionRecord, fingerprint, run_id, schemas
+from daemon.runs.records import AttributionRecord, fingerprint, run_id, schemas
 
 END = 1_783_175_880_000_000
 

@@ -1,6 +1,6 @@
 import pytest
 
-from daemon.sentences import panel_sentence, percent
+from daemon.runs.sentences import panel_sentence, percent
 
 
 def test_the_sentence_sets_the_panel_beside_full_scale() -> None:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from consumers.durations import format_duration
 from daemon.commands import cli
-from daemon.config import HOUR, MINUTE, PHASES, Config
+from daemon.config.loading import load, parse_assignment, read_environment
+from daemon.config.model import HOUR, MINUTE, PHASES, Config
+from daemon.config.rendering import render
 from daemon.errors import ConfigError
-from daemon.rendering import render
-from daemon.settings import load, parse_assignment, read_environment
 
 
 def toml(directory: Path, text: str) -> Path:

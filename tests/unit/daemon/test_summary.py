@@ -1,8 +1,8 @@
 import math
 
-from daemon.attributions import Attributions
-from daemon.records import Measure
-from daemon.summary import failures, is_good, measures
+from daemon.runs.attributions import Attributions
+from daemon.runs.records import Measure
+from daemon.runs.summary import failures, is_good, measures
 from engine.results import Finding
 from tests.runs import AGENTS, finding, results
 

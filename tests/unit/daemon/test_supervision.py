@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from daemon.supervision import DrainError, PartDiedError, after, signals, supervise
+from daemon.service.supervision import DrainError, PartDiedError, after, signals, supervise
 
 
 class Part:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import TableError
-from daemon.tables import StateTable, align, read_state, write_attribution, write_state
+from daemon.offline.tables import StateTable, align, read_state, write_attribution, write_state
 from engine.columns import COLUMNS, INDEX
 from tests.populations import names, population
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from consumers.log import Topic, Topics
 from consumers.log.sqlite import SqliteLog
 from consumers.snapshot import Coverage, Snapshot
-from daemon import building
-from daemon.cycle import Cycle, Plan
+from daemon.config.loading import load, parse_assignment
 from daemon.errors import ConfigError
-from daemon.settings import load, parse_assignment
-from daemon.visibility import Visibility, by_followers, by_received, placed
+from daemon.runs.cycle import Cycle, Plan
+from daemon.runs.visibility import Visibility, by_followers, by_received, placed
+from daemon.service import building
 from engine.columns import COLUMNS, INDEX
 from tests.populations import names, population
 

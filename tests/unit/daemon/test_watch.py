@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from consumers.log import Entry, Topics
 from consumers.log.sqlite import SqliteLog
-from daemon import building
 from daemon.commands import cli
-from daemon.config import Config
-from daemon.encoding import entries
-from daemon.following import Follower
-from daemon.latest import Results
-from daemon.records import RunRecord
+from daemon.config.model import Config
+from daemon.runs.encoding import entries
+from daemon.runs.following import Follower
+from daemon.runs.latest import Results
+from daemon.runs.records import RunRecord
+from daemon.service import building
 from tests.runs import finding, results
 
 TOPICS = Topics()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from daemon.latest import Latest
-from daemon.records import RunRecord
+from daemon.runs.latest import Latest
+from daemon.runs.records import RunRecord
 from daemon.views.board import Board, next_indicator
 from daemon.views.figures import sparkline
 from daemon.views.lines import lines
