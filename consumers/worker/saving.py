@@ -9,6 +9,10 @@ from consumers.windows.shape import SECOND, Shape
 from consumers.worker.checkpoints import Checkpoint, CheckpointError, Checkpoints
 
 
+class AnotherLogError(CheckpointError):
+    """A checkpoint that is of another log."""
+
+
 @dataclass(slots=True, frozen=True)
 class Saving:
     """Where and how often, in µs, checkpoints are written; `dump` and `load` are for what of others goes into them."""
@@ -35,6 +39,8 @@ class Saving:
                 self.load(checkpoint.blobs)
             except (CheckpointError, KeyError, TypeError, ValueError, IndexError) as error:
                 self.checkpoints.reject(self.checkpoints.directory, error)
+                if isinstance(error, AnotherLogError):
+                    return None  # and so are those before it
                 continue
             return windows, offsets
         return None
@@ -46,5 +52,5 @@ def _offsets_of(checkpoint: Checkpoint, ends: Mapping[int, int], partitions: Col
     if offsets.keys() != set(partitions):
         raise CheckpointError(f"it is of partitions {sorted(offsets)}, and now they are {sorted(partitions)}")
     if any(offset > ends[partition] for partition, offset in offsets.items()):
-        raise CheckpointError("it is ahead of the log, so it is of another log or of one that lost its end")
+        raise AnotherLogError("it is ahead of the log, so it is of another log or of one that lost its end")
     return offsets

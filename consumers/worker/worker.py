@@ -160,8 +160,12 @@ class Worker:
 
     async def _settle(self, watermark: Callable[[], int | None]) -> None:
         """Fold what was read and close what is due, in turns, until neither goes on."""
-        if self.windows.head is None and not self._begin():
-            return
+        if self.windows.head is None:
+            if not self._begin():
+                return
+            if not self._closed_before:
+                # Before the first run of all: what runs carry to the next could not be had from the log again.
+                await self.checkpoint()
         while True:
             self._fold()
             self.stats.watermark = mark = watermark()

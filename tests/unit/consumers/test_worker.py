@@ -192,6 +192,20 @@ async def test_without_a_checkpoint_windows_handed_on_before_are_closed_but_not_
     assert [count(bench.closed[0], agent, "likes") for agent in ("a0", "a1")] == [4, 4]
 
 
+async def test_a_worker_that_dies_after_its_first_run_hands_that_window_on_again(log, tmp_path) -> None:
+    bench = Bench(log, Clock(3), tmp_path)
+    for partition in (0, 1):
+        await bench.put(partition, [event(f"a{partition}"), event(f"a{partition}", at=1)])
+    await bench.worker.start()
+    await bench.worker.step(wait=0)
+    assert bench.ends == [1]
+    again = bench.another(closed_before=START + SECOND)
+    await again.start()
+    await again.step(wait=0)
+    assert not again.stats.rebuilt
+    assert bench.ends == [1, 1]
+
+
 async def test_a_checkpoint_ahead_of_the_log_is_of_another_log_and_the_windows_are_rebuilt(log, tmp_path) -> None:
     bench = Bench(log, Clock(20), tmp_path)
     await bench.put(0, [event("a"), event("a", at=1)])
@@ -280,5 +294,6 @@ async def test_stop_ends_the_run_with_a_checkpoint(log, tmp_path) -> None:
     await bench.worker.step(wait=0)
     stop = asyncio.Event()
     stop.set()
+    before = bench.saving.checkpoints.stats.saved
     await bench.worker.run(stop)
-    assert bench.saving.checkpoints.stats.saved == 1
+    assert bench.saving.checkpoints.stats.saved == before + 1
