@@ -15,6 +15,7 @@ import orjson
 from consumers.bridge.deadletters import Letter
 from consumers.bridge.identity import identity_of, read_event
 from consumers.bridge.rereading import Again, Sources, place_of, read_again
+from consumers.bridge.tenure import CLAIM_KEY, read_claim
 from consumers.events import Event
 from consumers.log import Entry, Log, partition_of
 from consumers.windows.fold import GONE
@@ -44,12 +45,20 @@ class Held:
 
     identities: set[Hashable] = field(default_factory=set)
     left: dict[str, int] = field(default_factory=dict)
+    epochs: dict[tuple[int, str], int] = field(default_factory=dict)
 
-    def note(self, value: bytes | None) -> None:
-        """Take up one record; what is no event is passed over."""
+    def note(self, value: bytes | None, partition: int) -> None:
+        """Take up one record. What is no event is passed over, and what a bridge wrote after its turn does not count."""
         try:
-            event = read_event(orjson.loads(value))  # type: ignore[arg-type]  # None is refused, and passed over
+            record = orjson.loads(value)  # type: ignore[arg-type]  # None is refused, and passed over
+            if record["kind"] == "bridge":
+                srcs, epoch = read_claim(record)
+                self.epochs |= {(partition, src): max(epoch, self.epochs.get((partition, src), 0)) for src in srcs}
+                return
+            event = read_event(record)
         except (KeyError, TypeError, ValueError):
+            return
+        if event.epoch < self.epochs.get((partition, event.src), 0):
             return
         self.identities.add(identity_of(event))
         if event.kind == "account":
@@ -70,6 +79,7 @@ async def held_of(log: Log, topic: str, agents: Collection[str]) -> Held:
     begins, ends = await log.begin_offsets(topic), await log.end_offsets(topic)
     keys = {agent.encode() for agent in agents}
     partitions = {partition_of(key, len(ends)) for key in keys}
+    keys.add(CLAIM_KEY)
     held = Held()
     if not partitions:
         return held
@@ -79,7 +89,7 @@ async def held_of(log: Log, topic: str, agents: Collection[str]) -> Held:
             for chunk in await reader.poll(max_records=10_000):
                 for key, value in zip(chunk.keys, chunk.values, strict=True):
                     if key in keys:
-                        held.note(value)
+                        held.note(value, chunk.partition)
             begins = await log.begin_offsets(topic)
     finally:
         await reader.close()

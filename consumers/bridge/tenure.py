@@ -10,7 +10,7 @@ bridge looks there before it saves its place, and ends where another has come.
 
 from collections.abc import Mapping
 from secrets import token_hex
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,6 +18,9 @@ from consumers.log import Entry, Log, Reader
 
 WATCHED = 0
 """The partition that a claim reaches first."""
+
+CLAIM_KEY: Final = b"bridge"
+"""The key of every claim; no agent has this name."""
 
 _HEAD = b'{"v":1,"kind":"bridge",'
 
@@ -64,7 +67,7 @@ class Tenure:
             self._reader = await self._log.reader(self._topic, {WATCHED: ends[WATCHED]})
         self.epoch = epoch
         record = claim_record(self.srcs, epoch, self.holder)
-        entries = [Entry(b"bridge", record, partition) for partition in range(self._partitions)]
+        entries = [Entry(CLAIM_KEY, record, partition) for partition in range(self._partitions)]
         await self._log.append(self._topic, entries[:1])
         if entries[1:]:
             await self._log.append(self._topic, entries[1:])

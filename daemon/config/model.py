@@ -205,7 +205,7 @@ class Engine(Section):
     """What is attributed, and how."""
 
     indicators: Annotated[list[str], Listed] = Field(
-        default=["polarization", "attention", "cascade", "activity", "synchrony"],
+        default=["polarization", "attention", "cascade", "activity", "synchrony", "panic"],
         min_length=1,
         description="names of indicators, built in or from the entry point `starlingd.indicators`",
     )

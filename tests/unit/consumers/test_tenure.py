@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from consumers.bridge.bridge import Bridge
 from consumers.bridge.cursors import CursorFile
 from consumers.bridge.identity import read_event
+from consumers.bridge.retrying import held_of
 from consumers.bridge.tenure import SupersededError, Tenure, ids_of, read_claim
 from consumers.events import Event
 from consumers.gaps import gap_record
@@ -284,3 +286,18 @@ def test_an_events_epoch_is_read_back_and_absent_where_nobody_claimed() -> None:
     assert b"epoch" not in one.encode()
     one.epoch = 8
     assert read_event(orjson.loads(one.encode())).epoch == 8
+
+
+async def test_a_retry_does_not_take_for_held_what_a_superseded_bridge_wrote() -> None:
+    """It does not count, so that it must be appended again."""
+    async with SqliteLog(":memory:") as log:
+        await opened(log)
+        older, newer = (Tenure(log, TOPICS.events, PARTITIONS, JETSTREAM) for _ in range(2))
+        await older.claim(1)
+        await newer.claim(2)
+        late, in_turn = replace(like(1), epoch=1), replace(like(2), epoch=2)
+        await log.append(TOPICS.events, [Entry(one.agent.encode(), one.encode()) for one in (late, in_turn)])
+        held = await held_of(log, TOPICS.events, {late.agent, in_turn.agent})
+        assert [one.uri for one in held.lacking([late, in_turn])] == [late.uri]
+        await older.close()
+        await newer.close()
