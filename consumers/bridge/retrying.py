@@ -48,7 +48,7 @@ class Held:
     epochs: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def note(self, value: bytes | None, partition: int) -> None:
-        """Take up one record. What is no event is passed over, and what a bridge wrote after its turn does not count."""
+        """Take up one record; what is no event, or was written by a bridge after its turn, is passed over."""
         try:
             record = orjson.loads(value)  # type: ignore[arg-type]  # None is refused, and passed over
             if record["kind"] == "bridge":
