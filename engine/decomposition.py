@@ -4,8 +4,6 @@ By behaviour or bucket of time, as the columns are. The split is Aumann and Shap
 sums to the same rise.
 """
 
-import torch
-
 from engine.columns import INDEX
 from engine.indicators import Indicator
 from engine.results import Attribution
@@ -31,7 +29,7 @@ class ColumnTotals:
         state = self._states[which]
         assert state is not None
         if (which, column) not in self._known:
-            self._known[which, column] = int(state.columns[INDEX[column]].sum(dtype=torch.int64))
+            self._known[which, column] = int(state.row_sum(state.columns[INDEX[column]]))
         return self._known[which, column]
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.contributions import Game
+from engine.contributions import Game, RowsAt, stacked
 from engine.fusion import Kernel
-from engine.kernels import NO_OUT, Inputs, Phase
+from engine.kernels import FEW, NO_OUT, Inputs, Phase
 from engine.lanes import WIDTH, blocks
 from engine.sweep import Chunk, Sweeper
 
@@ -92,7 +92,30 @@ def first(found: Fused, whales: int, *, spread: bool) -> tuple[Tensor, Chunk]:
     k = found.game.moments
     chosen = suspects(sums[-k:], whales) if spread else nobody(found.sweep)
     kept, others = found.closer(chosen)
-    return (sums[:-k] if spread else sums)[:, kept].sum(1), others
+    if not spread:
+        return sums[:, kept].sum(1), others
+    met = sums[:-k, kept].sum(1)
+    if k > FEW:
+        met = torch.cat((met[: 2 * k], _products(found, others).reshape(-1), met[2 * k :]))
+    return met, others
+
+
+def _products(found: Fused, others: Chunk) -> Tensor:
+    """ΣΔg Δgᵀ without the others', [K, K]."""
+    left = others.agents
+    assert left is not None
+
+    def part(chunk: Chunk) -> Tensor:
+        rows = RowsAt(chunk)
+        matrix = stacked(rows.own(found.game), chunk.now)
+        for row, other in zip(matrix, rows.base(found.game), strict=True):
+            if other is not None:
+                row.sub_(other)
+        first, last = torch.searchsorted(left, torch.tensor([chunk.start, chunk.stop], device=left.device)).tolist()
+        matrix[:, left[first:last] - chunk.start] = 0.0
+        return matrix @ matrix.T
+
+    return torch.stack(found.sweep.each(part)).sum(0)
 
 
 def second(

@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.columns import COLUMNS
 from engine.contributions import Game
 from engine.indicators import Indicator
-from engine.kernels import BENDING, NO_OUT, SHARING, Inputs, Phase, body
+from engine.kernels import NO_OUT, SHARING, Inputs, Phase, body
 from engine.lanes import WIDTH, blocks
 from engine.state import State
 
@@ -29,8 +29,6 @@ WORTH = 300_000
 """Fewer agents than this are not worth a compiler's time."""
 _SAMPLE = 37
 """Blocks of the sample: a number that no other size has, lest they be taken for the same."""
-_FEW = 4
-"""With more moments than this, sums of all their products take a compiler minutes, and matrix products are as fast."""
 _AGREEMENT = 1e-9
 _OPTIONS = {
     # Rows are cheap to work out and dear to write: never keep one for several readers.
@@ -66,8 +64,6 @@ class Fusion:
     def kernel(self, game: Game, phase: Phase, state: State) -> Kernel | None:
         """Give the kernel of this work where it is ready."""
         if self.mode == "off" or (self.mode == "auto" and state.n < self.worth) or state.columns.dtype != torch.int32:
-            return None
-        if game.moments > _FEW and phase in BENDING:
             return None
         # An indicator is known by its identity; it is kept so that no other gets the same.
         self._known[id(game.indicator)] = game.indicator
@@ -171,5 +167,6 @@ def sample(phase: Phase, moments: int, device: torch.device, count: int = _SAMPL
         return torch.rand(shape, generator=random, dtype=torch.float64).to(device)
 
     k = moments
+    bend = numbers(k, k)
     out = (count, WIDTH) if phase in SHARING else NO_OUT
-    return Inputs(table(3), table(5), numbers(k), numbers(k), numbers(k), numbers(k, k), numbers(*out).zero_())
+    return Inputs(table(3), table(5), numbers(k), numbers(k), numbers(k), bend + bend.T, numbers(*out).zero_())

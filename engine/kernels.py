@@ -15,10 +15,10 @@ from engine.lanes import Lanes
 
 Phase = Literal["mean", "totals", "spread", "shares", "shares beside", "oceanic shares"]
 """The mean of g, the totals, these with products; phi alone, phi beside the oceanic one, or the oceanic one."""
+FEW = 4
+"""With more moments than this, sums of all their products take a compiler minutes; matrix products are as fast."""
 NO_OUT = (3, 7)
 """The shape of what takes no phi."""
-BENDING = ("spread", "shares beside", "oceanic shares")
-"""Those whose work grows with K²."""
 SHARING = ("shares", "shares beside", "oceanic shares")
 
 
@@ -57,7 +57,7 @@ def body(game: Game, phase: Phase) -> Callable[..., list[Tensor]]:
         if phase in SHARING:
             return _shares(differences(own, base), inputs, phase, zero)
         sums = _sums([*own, *base], zero)
-        return sums if phase == "totals" else sums + _products(differences(own, base), zero)
+        return sums if phase == "totals" else sums + _spread(differences(own, base), zero)
 
     return work
 
@@ -74,14 +74,17 @@ def _sums(rows: Sequence[Row], zero: Tensor) -> list[Tensor]:
     return [zero if row is None else row.to(torch.float64).sum(1) for row in rows]
 
 
-def _products(delta: Sequence[Row], zero: Tensor) -> list[Tensor]:
-    """ΣΔg Δgᵀ, ΣΔg and the greatest |Δg| of each block."""
+def _spread(delta: Sequence[Row], zero: Tensor) -> list[Tensor]:
+    """ΣΔg Δgᵀ of few moments, ΣΔg, and the greatest |Δg| of each block."""
+    tops = [zero if row is None else row.abs().amax(1) for row in delta]
+    if len(delta) > FEW:
+        return [*_sums(delta, zero), *tops]
     products = [
         [zero if row is None or other is None else (row * other).sum(1) for other in delta[: place + 1]]
         for place, row in enumerate(delta)
     ]
     square = [products[max(i, j)][min(i, j)] for i in range(len(delta)) for j in range(len(delta))]
-    return [*square, *_sums(delta, zero), *(zero if row is None else row.abs().amax(1) for row in delta)]
+    return [*square, *_sums(delta, zero), *tops]
 
 
 def _shares(delta: Sequence[Row], inputs: Inputs, phase: Phase, zero: Tensor) -> list[Tensor]:
@@ -105,4 +108,6 @@ def _shares(delta: Sequence[Row], inputs: Inputs, phase: Phase, zero: Tensor) ->
 
 
 def _bend(k: int, rows: Sequence[tuple[int, Tensor]], inputs: Inputs) -> Tensor:
-    return sum((row * inputs.quadratic[k, j] for j, row in rows), start=inputs.linear[k])
+    """What Δgₖ is multiplied by: half of the quadratic form is enough, for it is symmetric."""
+    factors = [(row, inputs.quadratic[k, j] * (1 if j == k else 2)) for j, row in rows if j <= k]
+    return sum((row * factor for row, factor in factors), start=inputs.linear[k])

@@ -61,7 +61,7 @@ def remembered(change: Attribution, memory: PanicMemory, rho: float) -> tuple[At
     step = change.value - change.baseline_value
     fresh = PanicMemory(
         rho * memory.volatility + (1 - rho) * step**2,
-        rho * memory.phi.to(change.phi.device) + (1 - rho) * step * change.phi,
+        (rho * memory.phi.to(change.phi.device)).add_(change.phi, alpha=(1 - rho) * step),
         rho * memory.departed,
     )
     total = float(fresh.phi.sum())

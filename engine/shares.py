@@ -123,8 +123,8 @@ def _part(solved: Solved, here: Tensor, rows: RowsAt, method: Method, ranking: S
 
 
 def _mass(phi: Tensor, chunk: Chunk, ranking: Strata) -> Tensor:
-    label = ranking.label[chunk.start : chunk.stop]
-    return torch.bincount(label, weights=phi.abs(), minlength=len(ranking.tier))
+    size = torch.abs(phi, out=chunk.now.buffer("size", 1)[0])
+    return torch.bincount(ranking.label[chunk.start : chunk.stop], weights=size, minlength=len(ranking.tier))
 
 
 def _place_whales(added: Tensor, phi: Tensor, solved: Solved, chunk: Chunk) -> None:

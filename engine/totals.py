@@ -88,8 +88,11 @@ def _parts(
         if kernel is None:
             parts.append(list(next(chunked)))
         else:
-            sums, chunk = fused.first(kernel, whales, spread=phase == "spread")
-            parts.append([_Part(sums), _attempt(partial(work, game, RowsAt(chunk)))])
+            found = _attempt(partial(fused.first, kernel, whales, spread=phase == "spread"))
+            if isinstance(found, IndicatorError):
+                parts.append([found])
+            else:
+                parts.append([_Part(found[0]), _attempt(partial(work, game, RowsAt(found[1])))])
     return parts
 
 
