@@ -6,6 +6,7 @@ wrong with one leaves the plain path, with the reason. Nothing is compiled while
 
 import os
 import shutil
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,8 @@ WORTH = 300_000
 """Fewer agents than this are not worth a compiler's time."""
 _SAMPLE = 37
 """Blocks of the sample: a number that no other size has, lest they be taken for the same."""
+_YIELDING = 1e-4
+"""Seconds after which the compiling thread lets others work."""
 _AGREEMENT = 1e-9
 _OPTIONS = {
     # Rows are cheap to work out and dear to write: never keep one for several readers.
@@ -101,16 +104,24 @@ class Fusion:
     def _compile_all(self) -> None:
         # What is compiled uses as many threads as the compiler saw.
         torch.set_num_threads(self._threads)
-        while True:
-            with self._lock:
-                if self._closed or not self._waiting:
-                    self._waiting.clear()
-                    self._thread = None
-                    return
-                key, work = self._waiting[0]
-            self._finish(key, work)
-            with self._lock:
-                self._waiting.popleft()
+        patience = sys.getswitchinterval()
+        # The compiler is Python: at the usual interval every short operation of a sweep would wait 5 ms for its turn.
+        sys.setswitchinterval(_YIELDING)
+        try:
+            while (waiting := self._next()) is not None:
+                self._finish(*waiting)
+                with self._lock:
+                    self._waiting.popleft()
+        finally:
+            sys.setswitchinterval(patience)
+
+    def _next(self) -> tuple[Key, Callable[[], Kernel]] | None:
+        with self._lock:
+            if self._closed or not self._waiting:
+                self._waiting.clear()
+                self._thread = None
+                return None
+            return self._waiting[0]
 
     def _finish(self, key: Key, work: Callable[[], Kernel]) -> None:
         try:

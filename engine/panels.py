@@ -17,6 +17,9 @@ from engine.sweep import Chunk
 
 Kind = Literal["visible", "uniform"]
 
+TOLERANCE = 1e-10
+"""Of a panel's weights: far below anything that a panel gets wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Members:
@@ -86,7 +89,10 @@ def panels(game: Game, members: Sequence[Members], full: Tensor) -> list[Panel]:
     if not sums:
         return []
     weighed = path.weights(
-        game.indicator, torch.stack([each.start for each in sums]), torch.stack([each.end for each in sums])
+        game.indicator,
+        torch.stack([each.start for each in sums]),
+        torch.stack([each.end for each in sums]),
+        tolerance=TOLERANCE,
     )
     by_kind = {id(each): at for each, at in zip(members, rows, strict=True)}
     found = []
