@@ -1,6 +1,6 @@
 """What ties windows, offsets and the daemon's own blobs to one moment, and which of the saved moments is of use now."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,10 @@ class AnotherLogError(CheckpointError):
     """A checkpoint that is of another log."""
 
 
+async def _nothing_to_settle() -> None:
+    """Stand for others that have nothing to find out."""
+
+
 @dataclass(slots=True, frozen=True)
 class Saving:
     """Where and how often, in µs, checkpoints are written; `dump` and `load` are for what of others goes into them."""
@@ -21,6 +25,8 @@ class Saving:
     every: int = 30 * SECOND
     dump: Callable[[], Mapping[str, bytes]] = dict
     load: Callable[[Mapping[str, bytes]], None] = lambda _blobs: None
+    settle: Callable[[], Awaitable[None]] = _nothing_to_settle
+    """Called once before the first checkpoint: others find out what none that was loaded told them."""
 
     def save(self, windows: Windows, offsets: Mapping[int, int], now: int, *, alone: bool = False) -> None:
         """Save the windows that hold all records before `offsets`; `alone`: no older one stays. CheckpointError."""

@@ -87,6 +87,8 @@ class Worker:
         """Take up from the newest checkpoint that is of use, or from the beginning of the log."""
         await self._look()
         positions = await asyncio.to_thread(self._restore)
+        if self._saving:
+            await self._saving.settle()
         if positions is None:
             positions = {partition: self._begins[partition] for partition in self._backlog}
             self.stats.rebuilt = True

@@ -127,12 +127,21 @@ class Cycle:
         self._carried: Carried | None = None
         self._version = version("starlingd")
 
-    async def __call__(self, snapshot: Snapshot) -> RunRecord:
-        """Run the engine over a closed window, publish what it vouches for, and return the run's record."""
-        run = run_id(snapshot.lens, snapshot.end, self.plan.fingerprint(snapshot, self._settings))
+    async def start(self) -> None:
+        """Find out who is published, where no checkpoint said it.
+
+        To be called before the first checkpoint, which then says it: read later, the topic would also hold what an
+        earlier life published of windows that are still to close again.
+        """
         if self._carried is None:
             self._carried = Carried(await recall.published(self._log, self._topics.attributions))
             self._publisher.published = self._carried.published
+
+    async def __call__(self, snapshot: Snapshot) -> RunRecord:
+        """Run the engine over a closed window, publish what it vouches for, and return the run's record."""
+        run = run_id(snapshot.lens, snapshot.end, self.plan.fingerprint(snapshot, self._settings))
+        await self.start()
+        assert self._carried is not None
         computed = await asyncio.get_running_loop().run_in_executor(
             self._thread, self._compute, snapshot, self._carried
         )
@@ -152,7 +161,7 @@ class Cycle:
         self._thread.shutdown()
 
     def dump(self) -> bytes:
-        """Return what the next run needs of the ones before, for the checkpoint; nothing while that is not known."""
+        """Return what the next run needs of the ones before, for the checkpoint; nothing before `start` or `load`."""
         return b"" if self._carried is None else self._carried.dump()
 
     def load(self, blob: bytes) -> None:

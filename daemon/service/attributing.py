@@ -115,6 +115,7 @@ async def build(
             every=config.checkpoints.every,
             dump=lambda: {"cycle": cycle.dump()},
             load=lambda blobs: cycle.load(blobs["cycle"]),
+            settle=cycle.start,
         ),
         closed_before=await newest_end(log, topics.runs),
     )

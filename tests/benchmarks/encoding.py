@@ -62,7 +62,7 @@ def main() -> None:
     """Print records a second, the best of a few interleaved rounds."""
     board = table(RECORDS)
     ways: dict[str, Callable[[Attributions], int]] = {
-        "columns and a template (daemon.encoding)": by_columns,
+        "columns and a template (daemon.runs.encoding)": by_columns,
         "a dict each, orjson": by_dicts,
         "a pydantic model each": by_models,
     }

@@ -144,7 +144,7 @@ def test_a_part_that_dies_ends_all_with_its_cause_logged_once(tmp_path: Path) ->
 
 def test_an_engine_that_does_not_come_back_does_not_hold_up_the_end(tmp_path: Path) -> None:
     stuck = "lambda *_, **__: os.write(2, b'\\nin\\n') and threading.Event().wait()"
-    program = f"import os, threading, daemon.cycle; daemon.cycle.analyse = {stuck}"
+    program = f"import os, threading, daemon.runs.cycle; daemon.runs.cycle.analyse = {stuck}"
     with Daemon(tmp_path, *SMALL, *BRISK, "--set", "drain=1s", program=program) as daemon:
         daemon.wait_for(lambda: "in" in daemon.told.split())
         assert daemon.stop() == 1

@@ -20,7 +20,7 @@ def configuration(*assignments: str) -> Config:
 
 
 def test_only_attributing_loads_torch() -> None:
-    program = "import sys, daemon.service, daemon.commands.run; sys.exit('torch' in sys.modules)"
+    program = "import sys, daemon.service.composition, daemon.commands.run; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -211,6 +211,20 @@ async def test_without_a_checkpoint_the_topic_says_who_was_published(log: Sqlite
     assert sorted(gone) == [name(2), name(3)]
 
 
+async def test_a_window_that_closes_again_buries_nobody_of_whom_a_later_one_tells(log: SqliteLog) -> None:
+    """The checkpoint before the first run knows that nobody was published then, whatever the topic says by now."""
+    first, later = population(50, 1), population(80, 2)
+    with cycle(log) as one:
+        await one.start()
+        before = one.dump()
+        run = await one(snapshot(first))
+        await one(snapshot(later, end=END + MINUTE))
+    with cycle(log) as again:
+        again.load(before)
+        await again.start()
+        assert (await again(snapshot(first))).model_dump() == run.model_dump()
+
+
 async def test_a_run_that_could_not_be_committed_leaves_what_it_carries_as_it_was(log: SqliteLog) -> None:
     with cycle(log, indicators=("panic",)) as run:
         await run(snapshot(population(30, 1), population(30, 2)))
