@@ -117,7 +117,8 @@ def test_the_default_rate_is_the_networks_at_its_size():
 
 
 def test_moods_span_what_the_scorer_can_say_and_rise():
-    scored = [[Vader()(text.decode(), ["en"]) for text in sentences] for sentences in SENTENCES]
+    score = Vader()
+    scored = [[score(text.decode(), ["en"]) for text in sentences] for sentences in SENTENCES]
     means = [np.mean(scores) for scores in scored]
     assert means == sorted(means)
     assert len(MOODS) == len(SENTENCES) == 9
