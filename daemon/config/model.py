@@ -215,8 +215,9 @@ class Engine(Section):
     whales: int = Field(default=6, ge=0, le=10, description="agents that join as a whole in the oceanic method")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one")
     compile: Literal["auto", "on", "off"] = Field(
-        default="auto",
-        description="fused sweeps: auto compiles them aside once there are 300,000 agents, on before the first run",
+        default="off",
+        description="fused sweeps, whose last bits may differ from the plain ones': auto compiles them aside, for "
+        "minutes, once there are 300,000 agents; on, before the first run",
     )
     tiers: Annotated[tuple[float, float], Listed] = Field(
         default=(0.01, 0.10), description="shares of agents at which head ends and middle ends, by visibility"
