@@ -61,7 +61,8 @@ def command(
     One JSON line on stdout says the rest; its `seconds` are the engine's alone, with tables and torch in memory.
     Exit 1 when the result misses its tolerance: OUT is then written, and not to be relied on.
     """
-    from daemon.offline.tables import align, check_writable, read_state, write_attribution
+    from daemon.offline.outputs import check_writable
+    from daemon.offline.tables import align, read_state, write_attribution
 
     check_writable(out)
     _keep_apart(out, state, baseline)

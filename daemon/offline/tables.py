@@ -1,12 +1,12 @@
 """Tables of agents in and out: Parquet files, checked whole before a number of theirs is used.
 
 A state table has a column `agent` (string) and any of the integer columns of `engine.columns`; those it lacks are
-zeros, those it has beyond them are left unread and named in `StateTable.ignored`. Every refusal is a `TableError`.
-What is written appears under its name only when it is complete. Rows are counted from 1, the header not among them.
+zeros, those it has beyond them are left unread and named in `StateTable.ignored`. What cannot be read is a
+`TableError`. What is written appears under its name only when it is complete. Rows are counted from 1, the header not
+among them.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from daemon.errors import TableError
+from daemon.offline.outputs import written
 from daemon.offline.table_checks import AGENT, check_schema, checked_agents, checked_bounds
 from engine.columns import COLUMNS, INDEX
 
@@ -88,26 +89,9 @@ def write_attribution(path: Path, agents: pa.LargeStringArray, phi: NDArray[np.f
     _write(path, pa.table({AGENT: agents, "phi": pa.array(phi)}))
 
 
-def check_writable(path: Path) -> None:
-    """Refuse, before any work is done, an output path that cannot be written."""
-    if not path.parent.is_dir():
-        raise TableError(f"{path} cannot be written: there is no directory {path.parent}; create it first")
-    if path.is_dir():
-        raise TableError(f"{path} cannot be written: it is a directory; name a file in it")
-    if not os.access(path.parent, os.W_OK):
-        raise TableError(f"{path} cannot be written: the directory {path.parent} does not allow it")
-
-
 def _write(path: Path, table: pa.Table) -> None:
-    check_writable(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        pq.write_table(table, partial, compression="zstd", use_dictionary=False)
-        partial.replace(path)
-    except OSError as error:
-        raise TableError(f"{path} cannot be written: {_cause(error)}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with written(path) as stream:
+        pq.write_table(table, stream, compression="zstd", use_dictionary=False)
 
 
 @contextlib.contextmanager

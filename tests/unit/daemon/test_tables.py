@@ -1,6 +1,7 @@
 """Tables of agents: what is written comes back, two tables meet on names, and bad ones are refused with their place."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.errors import TableError
+from daemon.errors import OutputError, TableError
 from daemon.offline.tables import StateTable, align, read_state, write_attribution, write_state
 from engine.columns import COLUMNS, INDEX
 from tests.populations import names, population
@@ -151,12 +152,12 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     write_attribution(out, pa.array(["a"], pa.large_string()), np.array([1.0]))
     before = out.read_bytes()
 
-    def full_disk(_table: pa.Table, where: Path, **_options: object) -> None:
-        where.write_bytes(before[:50])
+    def full_disk(_table: pa.Table, where: IO[bytes], **_options: object) -> None:
+        where.write(before[:50])
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full_disk)
-    with pytest.raises(TableError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         write_attribution(out, pa.array(["b"], pa.large_string()), np.array([2.0]))
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["phi.parquet"]
@@ -164,5 +165,5 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 def test_an_output_that_cannot_be_is_refused(tmp_path):
     for path, cause in [(tmp_path / "no" / "s.parquet", "no directory"), (tmp_path, "is a directory")]:
-        with pytest.raises(TableError, match=cause):
+        with pytest.raises(OutputError, match=cause):
             write_state(path, ["a"], np.zeros((26, 1), np.int32))
