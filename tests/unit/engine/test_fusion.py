@@ -119,9 +119,10 @@ def test_a_missing_compiler_is_said_once_and_nothing_else_changes(monkeypatch: p
 
 def test_auto_compiles_aside_while_the_plain_path_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusing, "lacks", lambda _: None)
-    go, called = threading.Event(), []
+    begun, go, called = threading.Event(), threading.Event(), []
 
     def compiled(game: object, phase: str, device: object) -> object:  # noqa: ARG001
+        begun.set()
         assert go.wait(10)
         called.append(threading.current_thread().name)
         raise RuntimeError("a compiler of ours\nwith a second line")
@@ -133,6 +134,7 @@ def test_auto_compiles_aside_while_the_plain_path_serves(monkeypatch: pytest.Mon
     attribute(POLARIZATION, x, None, fusion=fusion)
     assert fusion.pending == 2
     assert called == []
+    assert begun.wait(10)
     go.set()
     fusion.close()
     assert set(called) == {"fusion"}
