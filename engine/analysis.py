@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from engine.attribution import Solution, Terms, same_agents, solve
@@ -13,13 +12,15 @@ from engine.decomposition import ColumnTotals, parts
 from engine.errors import EngineError, IndicatorError, StateError
 from engine.fusion import Fusion
 from engine.indicators import Indicator
-from engine.panels import Members, choose, panels
+from engine.meeting import Alone, Meeting
+from engine.members import Members, choose
+from engine.panels import panels
 from engine.panic import PanicMemory, remembered
-from engine.ranking import Strata, strata
+from engine.ranking import strata
 from engine.registry import get
 from engine.results import Finding, Method
 from engine.state import State
-from engine.sweep import sweeper
+from engine.sweep import Sweeper
 
 
 def analyse(
@@ -33,34 +34,49 @@ def analyse(
     tier_bounds: tuple[float, float] = (0.01, 0.10),
     panel_sizes: Sequence[int] = (100, 1000, 10000),
     seed: int = 0,
+    identity: Tensor | None = None,
     memory: dict[str, PanicMemory] | None = None,
+    meeting: Meeting | None = None,
     fusion: Fusion | None = None,
 ) -> list[Finding]:
     """Attribute every indicator against each baseline it supports and that there is.
 
     `preceding` holds the same agents in the same order, or is None until that window is covered: no change then.
-    `visibility` [N] is followers where known; None takes interactions received. `memory` holds, by indicator, what
-    earlier runs left, in the order of `current`'s agents; a run replaces its entries when all went well. Panels are
-    by Aumann and Shapley whatever the method; those of an indicator with memory are held against this run's change.
-    A `fusion` gives compiled sweeps where it has them.
+    `visibility` [N] is followers where known; None takes interactions received. `identity` int64 [N] is a number of
+    its own for each agent, whoever holds it: panels take equals and draw by it; None takes indices. `memory` holds, by
+    indicator, what earlier runs left, in the order of `current`'s agents; a run replaces its entries when all went
+    well. Panels are by Aumann and Shapley whatever the method; those of an indicator with memory are held against this
+    run's change. With a `meeting` each rank gives its own agents and gets their phi; all else that is found is of all
+    agents, the same on each rank. A `fusion` gives compiled sweeps where it has them.
 
     Raises:
         StateError: when the states, the visibility or the memory do not hold the same agents.
     """
     same_agents(current, preceding)
-    seen = _visibility(current, visibility)
+    seen = current.received if visibility is None else _one_each("visibility", visibility, current)
+    identity = None if identity is None else _one_each("identity", identity, current)
     memory = {} if memory is None else memory
+    meeting = meeting or Alone()
     findings, games = _games(indicators, current, preceding)
-    with sweeper(current, preceding, fusion) as sweep:
-        ranking = strata(seen, tier_bounds)
-        members = choose(current, preceding, seen, ranking.tiers, sizes=panel_sizes, seed=seed)
-        terms = Terms(method=method, whales=whales, gap=True, ranking=ranking)
-        solutions = solve(list(games.values()), sweep, terms)
-        columns = ColumnTotals(current, preceding)
-        for index, solution in zip(games, solutions, strict=True):
-            findings[index] = _finding(
-                findings[index], solution=solution, columns=columns, members=members, ranking=ranking, memory=memory
-            )
+    sweep = Sweeper(current, preceding, fusion)
+    ranking = strata(seen, tier_bounds, meeting)
+    members = choose(
+        current,
+        preceding,
+        seen,
+        ranking.tiers,
+        sizes=panel_sizes,
+        seed=seed,
+        identity=identity,
+        meeting=meeting,
+    )
+    terms = Terms(method=method, whales=whales, gap=True, ranking=ranking, meeting=meeting)
+    solutions = solve(list(games.values()), sweep, terms)
+    columns = ColumnTotals(current, preceding, meeting)
+    for index, solution in zip(games, solutions, strict=True):
+        findings[index] = _finding(
+            findings[index], solution=solution, columns=columns, members=members, terms=terms, memory=memory
+        )
     return findings
 
 
@@ -94,24 +110,26 @@ def _finding(
     solution: Solution | IndicatorError,
     columns: ColumnTotals,
     members: Sequence[Members],
-    ranking: Strata,
+    terms: Terms,
     memory: dict[str, PanicMemory],
 ) -> Finding:
     """Fill in what follows from phi, or why there is none."""
     if isinstance(solution, IndicatorError):
         return replace(finding, failure=str(solution))
     played, answer, shares = solution.game, solution.answer, solution.shares
+    ranking, meeting = terms.ranking, terms.meeting
+    assert ranking is not None
     name, rho = played.indicator.name, played.indicator.memory
     try:
-        seen = panels(played, members, answer.phi)
+        seen = panels(played, members, answer.phi, meeting)
         if rho is None:
             assert shares.mass is not None
             carried = from_sums(shares.mass, ranking, signed=answer.sum_phi, square=shares.square)
             kept = answer
         else:
             earlier = memory.get(name) or PanicMemory.empty(len(answer.phi), answer.phi.device)
-            kept, fresh = remembered(answer, earlier, rho)
-            carried = concentration(kept.phi, ranking)
+            kept, fresh = remembered(answer, earlier, rho, meeting)
+            carried = concentration(kept.phi, ranking, meeting)
     except EngineError as error:
         return replace(finding, failure=str(error))
     if rho is not None and kept.ok:
@@ -126,13 +144,7 @@ def _finding(
     )
 
 
-def _visibility(current: State, visibility: Tensor | None) -> Tensor:
-    if visibility is None:
-        return current.received
-    if visibility.shape != (current.n,):
-        raise StateError(f"the visibility has the shape {list(visibility.shape)} for {current.n} agents; give one each")
-    if visibility.is_floating_point() and not bool(torch.isfinite(visibility).all()):
-        raise StateError("the visibility is not finite for every agent; give 0 where it is not known")
-    if visibility.numel() and float(visibility.min()) < 0:
-        raise StateError("the visibility is negative for some agent; give 0 where it is not known")
-    return visibility.to(current.device)
+def _one_each(what: str, numbers: Tensor, current: State) -> Tensor:
+    if numbers.shape != (current.n,):
+        raise StateError(f"the {what} has the shape {list(numbers.shape)} for {current.n} agents; give one each")
+    return numbers.to(current.device)

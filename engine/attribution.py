@@ -20,7 +20,7 @@ from engine.ranking import Strata
 from engine.results import Attribution, Baseline, Method
 from engine.shares import Shares, Solved, second_sweep
 from engine.state import State
-from engine.sweep import Sweeper, sweeper
+from engine.sweep import Sweeper
 from engine.totals import Totals, first_sweep, fix_means
 
 TOLERANCE = 1e-9
@@ -95,13 +95,13 @@ def attribute(
     kind: Baseline = "neutral" if baseline is None else "preceding"
     terms = Terms(method, whales, tolerance, gap, meeting=meeting or Alone())
     played = game(indicator, kind, state.device)
-    with sweeper(state, baseline, fusion) as sweep:
-        solution = solve([played], sweep, terms)[0]
+    solution = solve([played], Sweeper(state, baseline, fusion), terms)[0]
     if isinstance(solution, IndicatorError):
         raise solution
     if indicator.memory is None:
         return solution.answer
-    return remembered(solution.answer, PanicMemory.empty(state.n, state.device), indicator.memory)[0]
+    memory = PanicMemory.empty(state.n, state.device)
+    return remembered(solution.answer, memory, indicator.memory, terms.meeting)[0]
 
 
 def solve(games: Sequence[Game], sweep: Sweeper, terms: Terms) -> list[Solution | IndicatorError]:

@@ -27,8 +27,9 @@ _EXACT = (torch.float64, torch.int32, torch.int64)
 class Game:
     """One indicator against one baseline, over the agents of `state`.
 
-    `everyone` [K] is what each active agent contributes in a neutral baseline of that kind. `masked` says that the
-    functions give silent agents something, which is then taken from them.
+    `everyone` [K] is what each active agent contributes in a neutral baseline of that kind, and `swept` [K + 1] what
+    was summed to know it: g, and how many are active. `masked` says that the functions give silent agents something,
+    which is then taken from them.
     """
 
     indicator: Indicator
@@ -36,6 +37,7 @@ class Game:
     moments: int
     masked: bool
     everyone: Tensor | None = None
+    swept: Tensor | None = None
 
     def own(self, x: State) -> list[Row]:
         """The K rows of g over these agents."""
@@ -134,8 +136,9 @@ def needs_mean(game: Game) -> bool:
     return game.baseline == "neutral" and isinstance(game.indicator.neutral, Everyone)
 
 
-def with_mean(plain: Game, mean: Tensor) -> Game:
-    """Fix what everyone contributes from the mean of g over active agents, [K]."""
+def with_mean(plain: Game, sums: Tensor) -> Game:
+    """Fix what everyone contributes from Σg and the number of active agents, [K + 1]."""
+    mean = sums[:-1] / sums[-1].clamp(min=1.0)
     neutral = plain.indicator.neutral
     assert isinstance(neutral, Everyone)
     given = guarded(plain.indicator, "the neutral baseline", lambda: list(neutral.contribution(mean)))
@@ -144,7 +147,7 @@ def with_mean(plain: Game, mean: Tensor) -> Game:
             f"the neutral baseline of {plain.indicator.name!r} gives {len(given)} rows where {plain.moments} are due",
         )
     everyone = torch.tensor([float(level) for level in given], dtype=torch.float64)
-    return Game(plain.indicator, plain.baseline, plain.moments, plain.masked, everyone)
+    return Game(plain.indicator, plain.baseline, plain.moments, plain.masked, everyone, sums)
 
 
 def differences(own: Sequence[Row], base: Sequence[Row]) -> list[Row]:

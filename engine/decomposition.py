@@ -6,15 +6,17 @@ sums to the same rise.
 
 from engine.columns import INDEX
 from engine.indicators import Indicator
+from engine.meeting import Meeting
 from engine.results import Attribution
 from engine.state import State
 
 
 class ColumnTotals:
-    """Exact sums of columns over all agents, each read once."""
+    """Exact sums of columns over all agents of all ranks, each read once."""
 
-    def __init__(self, current: State, preceding: State | None) -> None:
+    def __init__(self, current: State, preceding: State | None, meeting: Meeting) -> None:
         self._states = current, preceding
+        self._meeting = meeting
         self._known: dict[tuple[int, str], int] = {}
 
     def now(self, column: str) -> int:
@@ -29,7 +31,8 @@ class ColumnTotals:
         state = self._states[which]
         assert state is not None
         if (which, column) not in self._known:
-            self._known[which, column] = int(state.row_sum(state.columns[INDEX[column]]))
+            own = state.row_sum(state.columns[INDEX[column]])
+            self._known[which, column] = int(self._meeting.total(own.cpu()))
         return self._known[which, column]
 
 

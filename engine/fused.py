@@ -49,8 +49,7 @@ class Fused:
             quadratic=ready(quadratic, k, k),
             out=ready(None, *NO_OUT) if out is None else out[: now.shape[1] * WIDTH].view(now.shape[1:]),
         )
-        with self.sweep.all_threads():
-            return torch.stack(list(self.kernel(*inputs.tensors())))
+        return torch.stack(list(self.kernel(*inputs.tensors())))
 
     def closer(self, suspects: Tensor) -> tuple[Tensor, Chunk]:
         """Leave these blocks, int64, to the plain path: which blocks the kernel keeps, and the others' agents."""

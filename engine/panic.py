@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import StateError
+from engine.meeting import Alone, Meeting
 from engine.results import Attribution
 
 
@@ -18,13 +19,15 @@ from engine.results import Attribution
 class PanicMemory:
     """What the runs so far leave.
 
-    `volatility` is h, `phi` float64 [N] one for each agent of the last run in its order, `departed` the sum of phi of
-    those who left since. Always Σphi + departed = h.
+    `volatility` is h, `phi` float64 [N] one for each of this rank's agents in the last run, in its order, `departed`
+    the sum of phi of those who had left by then, on any rank, and `left` of this rank's who left since. Over all
+    ranks, Σphi + departed + Σleft = h.
     """
 
     volatility: float
     phi: Tensor
     departed: float = 0.0
+    left: float = 0.0
 
     @classmethod
     def empty(cls, n: int, device: torch.device | str = "cpu") -> "PanicMemory":
@@ -34,18 +37,20 @@ class PanicMemory:
     def reordered(self, index: Tensor) -> "PanicMemory":
         """Give the memory in a new order: agent i was agent `index[i]`, or is new where that is -1.
 
-        `index` is int64 [N of the new run]. Agents whom it does not name have left; their phi goes to `departed`.
+        `index` is int64 [N of the new run]. Agents whom it does not name have left; their phi goes to `left`.
         """
         index = index.to(self.phi.device)
         known = index >= 0
         phi = torch.zeros(len(index), dtype=torch.float64, device=self.phi.device)
         phi[known] = self.phi[index[known]]
-        left = torch.ones(len(self.phi), dtype=torch.bool, device=self.phi.device)
-        left[index[known]] = False
-        return PanicMemory(self.volatility, phi, self.departed + float(self.phi[left].sum()))
+        gone = torch.ones(len(self.phi), dtype=torch.bool, device=self.phi.device)
+        gone[index[known]] = False
+        return PanicMemory(self.volatility, phi, self.departed, self.left + float(self.phi[gone].sum()))
 
 
-def remembered(change: Attribution, memory: PanicMemory, rho: float) -> tuple[Attribution, PanicMemory]:
+def remembered(
+    change: Attribution, memory: PanicMemory, rho: float, meeting: Meeting | None = None
+) -> tuple[Attribution, PanicMemory]:
     """Fold one run's change into the memory, and give the volatility's attribution and the new memory.
 
     The answer's value is h, its baseline value what those who left still carry, so that Σφ is their difference.
@@ -59,12 +64,10 @@ def remembered(change: Attribution, memory: PanicMemory, rho: float) -> tuple[At
             "reorder it to the run's agents first",
         )
     step = change.value - change.baseline_value
-    fresh = PanicMemory(
-        rho * memory.volatility + (1 - rho) * step**2,
-        (rho * memory.phi.to(change.phi.device)).add_(change.phi, alpha=(1 - rho) * step),
-        rho * memory.departed,
-    )
-    total = float(fresh.phi.sum())
+    phi = (rho * memory.phi.to(change.phi.device)).add_(change.phi, alpha=(1 - rho) * step)
+    own = torch.tensor([float(phi.sum()), memory.left], dtype=torch.float64)
+    total, left = (meeting or Alone()).total(own).tolist()
+    fresh = PanicMemory(rho * memory.volatility + (1 - rho) * step**2, phi, rho * (memory.departed + left))
     residual = abs(total - fresh.volatility + fresh.departed)
     scale = max(abs(fresh.volatility), torch.finfo(torch.float64).tiny)
     answer = replace(

@@ -1,7 +1,9 @@
-"""Agents by rank of visibility, cut into strata: each lies in one hundredth of the agents and in one tier.
+"""Agents by visibility, cut into strata: runs of levels that lie in one hundredth of the agents and in one tier.
 
-The most visible come last, and of equals the first by index is the more visible. No sort of all agents: visibility is
-a count with a heavy tail, so a histogram ranks nearly all, and only the few above it are sorted.
+A level is all agents of one visibility. Equal agents are treated equally: a level belongs to the tier in which its
+middle lies, and a hundredth that ends inside a level takes its part of that level's mass. So nothing hangs on the order
+of the agents or on how ranks share them, and nothing is sorted: visibility is a count with a heavy tail, so a
+histogram has nearly all levels, and ranks exchange it and the few levels above.
 """
 
 import math
@@ -11,24 +13,22 @@ import torch
 from torch import Tensor
 
 from engine.errors import StateError
+from engine.meeting import Alone, Meeting
 
 PERCENTILES = 100
 _COUNTED = 1 << 12
-"""Values below are counted, values from here on sorted."""
-_SMALL = 1 << 14
-"""Fewer agents than this are simply sorted."""
-_CHUNK = 1 << 15
+"""Levels below are counted in a histogram, levels from here on one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """`label` is int64 [N], the stratum of each agent, the least visible first.
+    """`label` is int64 [N], the stratum of each of this rank's agents, the least visible first.
 
-    `below` [101] is how many strata lie below each percentile, `tier` [strata] each stratum's tier, an index of TIERS.
+    `size` [strata] is how many agents each has over all ranks, float64, `tier` [strata] its tier, an index of TIERS.
     """
 
     label: Tensor
-    below: Tensor
+    size: Tensor
     tier: Tensor
 
     @property
@@ -37,75 +37,70 @@ class Strata:
         return self.tier.to(dtype=torch.int8, device=self.label.device)[self.label]
 
 
-def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10)) -> Strata:
-    """Rank agents by visibility [N], finite and not negative.
+def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10), meeting: Meeting | None = None) -> Strata:
+    """Rank agents by visibility [N], whole numbers that are not negative.
 
     `bounds` are the shares of agents in the head, and in head and middle together, rounded up to whole agents.
 
     Raises:
-        StateError: when the bounds do not rise from 0 to 1.
+        StateError: when the bounds do not rise from 0 to 1, or a visibility is no count.
     """
-    n = len(visibility)
     if not 0 <= bounds[0] <= bounds[1] <= 1:
         raise StateError(f"the tier bounds are {bounds}; they must rise from 0 to 1")
+    value = _counts(visibility)
+    low = value.clamp(max=_COUNTED)
+    levels, sizes = _levels(value, low, meeting or Alone())
+    stop = torch.cumsum(sizes, 0)
+    start, n = stop - sizes, float(sizes.sum())
     head, middle = (n - _ceiling(share * n) for share in bounds)
-    edges = [round(n * part / PERCENTILES) for part in range(PERCENTILES + 1)]
-    cuts = torch.tensor(sorted({0, *edges, head, middle} - {n}), dtype=torch.int64)
-    tier = torch.where(cuts >= head, 0, torch.where(cuts >= middle, 1, 2))
-    label = _sorted_labels(visibility, cuts) if _is_better_sorted(visibility) else _counted_labels(visibility, cuts)
-    return Strata(label, torch.searchsorted(cuts, torch.tensor(edges)), tier)
+    center = (start + stop) / 2
+    tier = torch.where(center >= head, 0, torch.where(center >= middle, 1, 2))
+    # The hundredth in which a level ends; one that an edge cuts stands alone.
+    edges = torch.arange(PERCENTILES + 1, dtype=torch.float64) * n / PERCENTILES
+    first, last = torch.searchsorted(edges, start, right=True), torch.searchsorted(edges, stop)
+    cut = first != last
+    begins = torch.ones(len(levels), dtype=torch.bool)
+    begins[1:] = cut[1:] | cut[:-1] | (last[1:] != last[:-1]) | (tier[1:] != tier[:-1])
+    stratum = torch.cumsum(begins, 0) - 1
+    return Strata(
+        _labels(value, low, levels, stratum),
+        torch.zeros(int(begins.sum()), dtype=torch.float64).index_add_(0, stratum, sizes),
+        tier[begins],
+    )
 
 
-def _is_better_sorted(visibility: Tensor) -> bool:
-    whole = not visibility.is_floating_point() or bool((visibility == visibility.floor()).all())
-    return len(visibility) < _SMALL or visibility.device.type != "cpu" or not whole
+def _counts(visibility: Tensor) -> Tensor:
+    """The visibility as int64."""
+    value = visibility.to(torch.int64)
+    if visibility.is_floating_point() and not bool((value == visibility).all()):
+        raise StateError("the visibility of some agent is not a whole number; give counts, 0 where it is not known")
+    if value.numel() and int(value.min()) < 0:
+        raise StateError("the visibility is negative for some agent; give 0 where it is not known")
+    return value
 
 
-def _sorted_labels(visibility: Tensor, cuts: Tensor) -> Tensor:
-    n = len(visibility)
-    order = n - 1 - torch.argsort(visibility.flip(0), stable=True)
-    label = torch.empty(n, dtype=torch.int64, device=visibility.device)
-    label[order] = _strata_of(torch.arange(n), cuts).to(visibility.device)
-    return label
+def _levels(value: Tensor, low: Tensor, meeting: Meeting) -> tuple[Tensor, Tensor]:
+    """The visibilities that occur on any rank, rising, and how many agents have each, both on the CPU."""
+    counted = meeting.total(torch.bincount(low, minlength=_COUNTED + 1).to("cpu", torch.float64))
+    above, many = torch.unique(value[low == _COUNTED], return_counts=True)
+    rows, _ = meeting.gather(torch.stack((above, many), dim=1).to("cpu", torch.float64))
+    high, place = torch.unique(rows[:, 0], return_inverse=True)
+    sizes = torch.zeros(len(high), dtype=torch.float64).index_add_(0, place, rows[:, 1])
+    present = counted[:_COUNTED].nonzero()[:, 0]
+    return torch.cat((present, high.to(torch.int64))), torch.cat((counted[present], sizes))
 
 
-def _counted_labels(visibility: Tensor, cuts: Tensor) -> Tensor:
-    """The same, by counting: `first` is the rank of a value's last agent; ranks fall as indices rise."""
-    value = visibility.clamp(max=_COUNTED).to(torch.int64)
-    chunks = torch.split(value, _CHUNK)
-    counts = torch.stack([torch.bincount(chunk, minlength=_COUNTED + 1) for chunk in chunks])
-    totals = counts.sum(0)
-    ends = torch.cumsum(totals, 0)
-    # The rank of the first agent of each value in each chunk: what came before in the chunks is above it.
-    tops = ends[None] - 1 - (torch.cumsum(counts, 0) - counts)
-    high = _strata_of(tops, cuts)
-    low = _strata_of(tops - counts + 1, cuts)
-    label = torch.cat([row[chunk] for row, chunk in zip(high, chunks, strict=True)])
-    split = (high != low) & (counts > 0)
-    split[:, _COUNTED] = False
-    for part, level in split.nonzero().tolist():
-        agents = (chunks[part] == level).nonzero()[:, 0]
-        label[part * _CHUNK + agents] = _strata_of(tops[part, level] - torch.arange(len(agents)), cuts)
-    above = (value == _COUNTED).nonzero()[:, 0]
+def _labels(value: Tensor, low: Tensor, levels: Tensor, stratum: Tensor) -> Tensor:
+    """The stratum of each agent: looked up below `_COUNTED`, searched from there on."""
+    known = torch.zeros(_COUNTED + 1, dtype=torch.int64)
+    counted = levels < _COUNTED
+    known[levels[counted]] = stratum[counted]
+    label = known.to(value.device)[low]
+    above = (low == _COUNTED).nonzero()[:, 0]
     if len(above):
-        order = len(above) - 1 - torch.argsort(visibility[above].flip(0), stable=True)
-        label[above[order]] = _strata_of(len(value) - len(above) + torch.arange(len(above)), cuts)
+        place = torch.searchsorted(levels[~counted].to(value.device), value[above])
+        label[above] = stratum[~counted].to(value.device)[place]
     return label
-
-
-def most_visible(visibility: Tensor, size: int) -> Tensor:
-    """The `size` most visible agents, the most visible first, equals by index, int64."""
-    if size >= len(visibility):
-        return torch.argsort(visibility, descending=True, stable=True)
-    least = visibility.topk(size, sorted=False).values.min()
-    above = (visibility > least).nonzero()[:, 0]
-    equal = (visibility == least).nonzero()[: size - len(above), 0]
-    above = above[torch.argsort(visibility[above], descending=True, stable=True)]
-    return torch.cat((above, equal))
-
-
-def _strata_of(rank: Tensor, cuts: Tensor) -> Tensor:
-    return torch.searchsorted(cuts, rank, right=True) - 1
 
 
 def _ceiling(share: float) -> int:

@@ -1,5 +1,6 @@
 """The second sweep: every agent's phi, and all sums over phi while it is in cache."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from engine import fused, oceanic
 from engine.contributions import Game, RowsAt, combined, differences
 from engine.kernels import Phase
 from engine.meeting import Meeting
+from engine.memory import room
 from engine.oceanic import Ocean
 from engine.ranking import Strata
 from engine.results import Method
@@ -18,6 +20,8 @@ from engine.totals import Totals
 
 _Part = tuple[Tensor, Tensor | None]
 """What one chunk adds: its sums, and Σ|φ| by stratum."""
+_SUMS = 4
+"""Σφ, the methods' distance² and size², and Σφ²."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Solved:
 class Shares:
     """`phi` [N] of this rank's agents, their sum over all ranks, the gap between the methods where it is known.
 
-    `mass` is Σ|φ| by stratum and `square` Σφ², both over this rank; None without strata.
+    `mass` is Σ|φ| by stratum, None without strata, and `square` Σφ², both over all ranks.
     """
 
     phi: Tensor
@@ -49,7 +53,7 @@ def second_sweep(
 ) -> list[Shares]:
     """Sweep over the agents once for all games."""
     state = sweep.state
-    phis = [torch.empty(state.n, dtype=torch.float64, device=state.device) for _ in solved]
+    phis = [room(state.n, state.device) for _ in solved]
     pairs = list(zip(solved, phis, strict=True))
     kernels = [fused.fused(each.game, _phase(each, method), sweep) for each in solved]
     plain = [pair for pair, kernel in zip(pairs, kernels, strict=True) if kernel is None]
@@ -70,7 +74,8 @@ def second_sweep(
     by_game = iter(list(zip(*sweep.each(masses), strict=True)) if quick and ranking is not None else [])
     for kernel, parts in zip(kernels, swept, strict=True):
         if kernel is not None and ranking is not None:
-            parts.append((torch.zeros(4, dtype=torch.float64, device=state.device), torch.stack(next(by_game)).sum(0)))
+            nothing = torch.zeros(_SUMS, dtype=torch.float64, device=state.device)
+            parts.append((nothing, torch.stack(next(by_game)).sum(0)))
     return [_joined(each, phi, parts, meeting) for (each, phi), parts in zip(pairs, swept, strict=True)]
 
 
@@ -138,10 +143,13 @@ def _place_whales(added: Tensor, phi: Tensor, solved: Solved, chunk: Chunk) -> N
 
 
 def _joined(solved: Solved, phi: Tensor, parts: Sequence[_Part], meeting: Meeting) -> Shares:
-    own = torch.stack([sums for sums, _ in parts]).sum(0).cpu()
-    met = meeting.total(own)
     masses = [mass for _, mass in parts if mass is not None]
+    own = torch.stack([sums for sums, _ in parts]).sum(0)
+    if masses:
+        own = torch.cat((own, torch.stack(masses).sum(0)))
+    met = meeting.total(own.cpu())
+    total, apart, size, square = met[:_SUMS].tolist()
     gap = None
     if solved.ocean is not None:
-        gap = float((met[1] / met[2]).sqrt()) if float(met[2]) > 0 else 0.0
-    return Shares(phi, float(met[0]), gap, torch.stack(masses).sum(0).cpu() if masses else None, float(own[3]))
+        gap = math.sqrt(apart / size) if size > 0 else 0.0
+    return Shares(phi, total, gap, met[_SUMS:] if masses else None, square)

@@ -12,7 +12,7 @@ from engine import fused
 from engine.contributions import Game, RowsAt, differences, needs_mean, with_mean
 from engine.errors import IndicatorError
 from engine.kernels import Phase
-from engine.meeting import Meeting
+from engine.meeting import Meeting, met
 from engine.sums import products, row_sums
 from engine.sweep import Chunk, Sweeper
 from engine.whales import Leaders, Whales, choose
@@ -58,13 +58,23 @@ def first_sweep(
     games: Sequence[Game], sweep: Sweeper, *, whales: int, spread: bool, meeting: Meeting
 ) -> list[Totals | IndicatorError]:
     """Sweep over the agents once for all games; one that fails leaves the rest."""
-    leaders = [Leaders(game.moments, whales, sweep.workers) if spread else None for game in games]
+    known = {id(game): _known(game) for game in games if game.swept is not None and not spread}
+    unknown = [game for game in games if id(game) not in known]
+    leaders = [Leaders(game.moments, whales) if spread else None for game in unknown]
     works = [partial(_part, leaders=best) for best in leaders]
-    by_game = _parts(games, "spread" if spread else "totals", sweep, works, whales)
-    return [
-        _attempt(partial(_joined, game, parts, whales, spread=spread, meeting=meeting))
-        for game, parts in zip(games, by_game, strict=True)
-    ]
+    by_game = _parts(unknown, "spread" if spread else "totals", sweep, works, whales)
+    found: dict[int, Totals | IndicatorError] = {
+        id(game): _attempt(partial(_joined, game, parts, whales, spread=spread, meeting=meeting))
+        for game, parts in zip(unknown, by_game, strict=True)
+    }
+    return [known[id(game)] if id(game) in known else found[id(game)] for game in games]
+
+
+def _known(game: Game) -> Totals:
+    """The totals of a game whose baseline gives everyone the same: they were summed to know it."""
+    assert game.everyone is not None
+    assert game.swept is not None
+    return Totals(start=game.everyone * game.swept[-1], end=game.swept[:-1])
 
 
 def _parts(
@@ -102,9 +112,7 @@ def _mean_part(game: Game, rows: RowsAt) -> _Part:
 
 
 def _with_mean(game: Game, parts: Sequence[_Part | IndicatorError], meeting: Meeting) -> Game:
-    sums = meeting.total(torch.stack([each.sums for each in _whole(parts)]).sum(0).cpu())
-    _check(game, sums)
-    return with_mean(game, sums[:-1] / sums[-1].clamp(min=1.0))
+    return with_mean(game, met(meeting, game.indicator.name, partial(_sums, parts), (game.moments + 1,)))
 
 
 def _part(game: Game, rows: RowsAt, *, leaders: Leaders | None) -> _Part:
@@ -129,11 +137,11 @@ def _joined(
     game: Game, parts: Sequence[_Part | IndicatorError], whales: int, *, spread: bool, meeting: Meeting
 ) -> Totals:
     k = game.moments
-    whole = _whole(parts)
-    sums = meeting.total(torch.stack([each.sums for each in whole]).sum(0).cpu())
-    _check(game, sums)
+    due = 2 * k + ((k + 1) * k if spread else 0)
+    sums = met(meeting, game.indicator.name, partial(_sums, parts), (due,))
     if not spread:
         return Totals(start=sums[k:], end=sums[:k])
+    whole = _whole(parts)
     agents = torch.cat([each.agents for each in whole if each.agents is not None]).cpu()
     rows, first = meeting.gather(torch.cat([each.rows for each in whole if each.rows is not None]).cpu())
     products = sums[2 * k :].reshape(k + 1, k)
@@ -154,6 +162,10 @@ def _joined(
     )
 
 
+def _sums(parts: Sequence[_Part | IndicatorError]) -> Tensor:
+    return torch.stack([each.sums for each in _whole(parts)]).sum(0).cpu()
+
+
 def _attempt(work: Callable[[], T]) -> T | IndicatorError:
     """Do it, or give the indicator's failure instead."""
     try:
@@ -170,10 +182,3 @@ def _whole(parts: Sequence[T | IndicatorError]) -> list[T]:
             raise each
         whole.append(each)
     return whole
-
-
-def _check(game: Game, sums: Tensor) -> None:
-    if not bool(torch.isfinite(sums).all()):
-        raise IndicatorError(
-            f"the totals of {game.indicator.name!r} are not finite; g must give finite numbers for every agent",
-        )

@@ -24,27 +24,26 @@ class Whales:
 class Leaders:
     """The agents of a chunk among whom the whales must be: in each moment those of the greatest |Δg|.
 
-    One more than twice the whales, to see whether there are so few agents that all are whales. What a worker found so
-    far sets its floors; in its next chunks only those who reach them need be looked at.
+    One more than twice the whales, to see whether there are so few agents that all are whales. What was found so far
+    sets the floors; in the chunks that follow only those who reach them need be looked at.
     """
 
-    def __init__(self, moments: int, whales: int, workers: int) -> None:
+    def __init__(self, moments: int, whales: int) -> None:
         self._count = 2 * whales + 1 if whales else 0
-        self._tops = [[torch.zeros(0, dtype=torch.float64)] * moments for _ in range(workers)]
+        self._tops = [torch.zeros(0, dtype=torch.float64)] * moments
 
     def among(self, delta: Sequence[Row], chunk: Chunk) -> Tensor:
         """Give their indices within the chunk, int64, each once."""
         found = []
         if self._count and chunk.now.n:
-            tops = self._tops[chunk.worker]
-            found = [self._in_row(tops, moment, row) for moment, row in enumerate(delta) if row is not None]
+            found = [self._in_row(moment, row) for moment, row in enumerate(delta) if row is not None]
         if not any(len(each) for each in found):
             return torch.zeros(0, dtype=torch.int64, device=chunk.now.device)
         leaders: Tensor = torch.unique(torch.cat(found))
         return leaders
 
-    def _in_row(self, tops: list[Tensor], moment: int, row: Tensor) -> Tensor:
-        known, indices = tops[moment], None
+    def _in_row(self, moment: int, row: Tensor) -> Tensor:
+        known, indices = self._tops[moment], None
         if len(known) == self._count:
             low, high = torch.aminmax(row)
             # What equals a floor need not be taken: as many as were looked for are no less.
@@ -55,7 +54,7 @@ class Leaders:
         if indices is None or len(indices) > _MANY:
             indices = row.abs().topk(min(self._count, len(row))).indices
         best = torch.cat((known, row[indices].abs().cpu()))
-        tops[moment] = best.sort(descending=True).values[: self._count]
+        self._tops[moment] = best.sort(descending=True).values[: self._count]
         return indices
 
 

@@ -24,6 +24,7 @@ from consumers.snapshot import Coverage, Snapshot
 from daemon.runs import recall
 from daemon.runs.attributions import Attributions
 from daemon.runs.carried import Carried
+from daemon.runs.identity import identities
 from daemon.runs.latest import Latest, Results
 from daemon.runs.pseudonyms import Pseudonyms
 from daemon.runs.publisher import Policy, Publisher, Written
@@ -31,9 +32,9 @@ from daemon.runs.records import CoverageRecord, Coverages, GapRecord, RunRecord,
 from daemon.runs.summary import failures, is_good, measures
 from daemon.runs.visibility import Seen, Visibility, by_received
 from engine.analysis import analyse
-from engine.concentration import tiers
 from engine.fusion import Fusion
 from engine.panic import PanicMemory
+from engine.ranking import strata
 from engine.results import TIERS, Finding, Method
 from engine.state import State
 
@@ -191,11 +192,12 @@ class Cycle:
             tier_bounds=self.plan.tiers,
             panel_sizes=self.plan.panels,
             seed=self.plan.seed,
+            identity=torch.from_numpy(identities(snapshot.agents)),
             memory=memory,
             fusion=self._fusion,
         )
         answered = self._clock()
-        table = self._table(snapshot, findings, visibility.values, tiers(seen, self.plan.tiers).cpu().numpy())
+        table = self._table(snapshot, findings, visibility.values, strata(seen, self.plan.tiers).tiers.cpu().numpy())
         timings = {"snapshot": built - begun, "engine": answered - built, "encode": self._clock() - answered}
         return _Computed(findings, table, memory, visibility, timings)
 

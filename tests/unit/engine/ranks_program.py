@@ -1,4 +1,4 @@
-"""One rank, started by torchrun: attribute a share of the agents, keep phi in a file.
+"""One rank, started by torchrun: attribute a share of the agents, analyse it, keep what was found in a file.
 
 Arguments: output folder, agents, seed. The last of several ranks has no agents at all.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from engine.analysis import analyse
 from engine.attribution import attribute
 from engine.ranks import joined
 from engine.registry import get
@@ -33,13 +34,15 @@ def main(out: str, agents: str, seed: str) -> None:
         mine = shares(n, ranks.size)[ranks.rank]
         state = State(torch.from_numpy(population(n, int(seed))[:, mine].copy()))
         before = State(torch.from_numpy(population(n, int(seed) + 1)[:, mine].copy()))
+        identity = torch.arange(n)[mine]
         answers = {
             (name, kind, method): attribute(get(name), state, baseline, method=method, gap=True, meeting=ranks)
             for name in NAMES
             for kind, baseline in (("neutral", None), ("preceding", before))
             for method in METHODS
         }
-        torch.save(answers, Path(out) / f"{ranks.rank}.pt")
+        found = analyse(state, before, indicators=NAMES, panel_sizes=(100, 1000), identity=identity, meeting=ranks)
+        torch.save((answers, found), Path(out) / f"{ranks.rank}.pt")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,23 @@
 """A run says of every indicator and baseline all that follows, as attributions alone would; one fails alone."""
 
+import itertools
+
 import pytest
 import torch
 
 from engine.analysis import analyse
 from engine.attribution import attribute
 from engine.builtin import BUILT_IN
+from engine.columns import COLUMNS, INDEX
 from engine.errors import StateError
 from engine.indicators import Indicator
+from engine.meeting import Meeting
+from engine.panic import PanicMemory
 from engine.registry import get
 from engine.results import Attribution, Concentration, Finding
 from engine.state import State
 from tests.populations import crowd
+from tests.unit.engine.together import together
 
 NAMES = [indicator.name for indicator in BUILT_IN]
 
@@ -152,7 +158,7 @@ def test_what_fails_fails_alone_and_says_why() -> None:
     ("visibility", "message"),
     [
         (torch.zeros(3), "has the shape"),
-        (torch.full((100,), float("nan")), "not finite"),
+        (torch.full((100,), float("nan")), "not a whole number"),
         (torch.full((100,), -1), "negative"),
     ],
 )
@@ -172,3 +178,74 @@ def test_torch_has_its_threads_back_after_a_run() -> None:
     before = torch.get_num_threads()
     analyse(made(50, 1), None, indicators=["cascade"])
     assert torch.get_num_threads() == before
+
+
+def shared(cuts: list[slice], order: torch.Tensor) -> list[list[Finding]]:
+    """Two runs, one after the other, on ranks that hold these agents; each rank's findings of the second."""
+    windows = [torch.from_numpy(crowd(3000, seed))[:, order] for seed in (1, 2, 3)]
+    identity = torch.arange(3000)[order] * 7919 % 3001
+
+    def rank(meeting: Meeting, mine: slice) -> list[Finding]:
+        memory: dict[str, PanicMemory] = {}
+        states = [State(window[:, mine].contiguous()) for window in windows]
+        for before, now in itertools.pairwise(states):
+            found = analyse(
+                now,
+                before,
+                indicators=NAMES,
+                panel_sizes=(50, 200),
+                seed=3,
+                identity=identity[mine],
+                memory=memory,
+                meeting=meeting,
+            )
+        return found
+
+    return together(rank, cuts)
+
+
+def test_ranks_find_what_one_finds_however_agents_are_shared() -> None:
+    ordered, shuffled = torch.arange(3000), torch.randperm(3000, generator=torch.Generator().manual_seed(1))
+    (whole,) = shared([slice(0, 3000)], ordered)
+    parts = shared([slice(0, 100), slice(100, 2500), slice(2500, 2500), slice(2500, 3000)], shuffled)
+    for index, expected in enumerate(whole):
+        alone, spread = good(expected)
+        phi = torch.empty(3000, dtype=torch.float64)
+        phi[shuffled] = torch.cat([good(part[index])[0].phi for part in parts])
+        assert float((phi - alone.phi).norm() / alone.phi.norm()) < 1e-12
+        for part in parts:
+            found, carried = good(part[index])
+            assert found.ok
+            assert (found.value, found.baseline_value) == pytest.approx((alone.value, alone.baseline_value), rel=1e-12)
+            assert found.sum_phi == pytest.approx(alone.sum_phi, rel=1e-9, abs=1e-12)
+            assert found.finite_gap == pytest.approx(alone.finite_gap, rel=1e-9)
+            assert carried.tier_shares == pytest.approx(spread.tier_shares, rel=1e-9)
+            assert carried.lorenz == pytest.approx(spread.lorenz, rel=1e-9, abs=1e-12)
+            assert carried.effective_contributors == pytest.approx(spread.effective_contributors, rel=1e-9)
+            assert part[index].parts == pytest.approx(expected.parts, rel=1e-9, abs=1e-12)
+            assert len(part[index].panels) == len(expected.panels) == 4
+            for panel, one in zip(part[index].panels, expected.panels, strict=True):
+                assert (panel.kind, panel.size) == (one.kind, one.size)
+                assert (panel.factor, panel.residual) == pytest.approx((one.factor, one.residual), rel=1e-7)
+                assert panel.tier_shares == pytest.approx(one.tier_shares, rel=1e-9)
+
+
+def test_an_indicator_that_fails_on_one_rank_fails_on_all_and_leaves_the_rest() -> None:
+    def touchy(x: State) -> list[torch.Tensor]:
+        if bool((x["likes"] > 100).any()):
+            raise ValueError("too many likes")
+        return [x["likes"], x["posts"]]
+
+    fussy = Indicator("fussy", g=touchy, F=lambda m: m[0] / (1 + m[1]), neutral=lambda _: (0.0, 0.0))
+    columns = torch.zeros((len(COLUMNS), 40), dtype=torch.int32)
+    columns[INDEX["likes"]] = torch.arange(40)
+    columns[INDEX["likes"], 39] = 1000
+
+    def rank(meeting: Meeting, mine: slice) -> list[Finding]:
+        state = State(columns[:, mine].contiguous())
+        return analyse(state, None, indicators=[fussy, "activity"], panel_sizes=(5,), meeting=meeting)
+
+    for number, (failed, found) in enumerate(together(rank, [slice(0, 20), slice(20, 40)])):
+        assert failed.failure is not None
+        assert ("too many likes" in failed.failure) == (number == 1)
+        assert good(found)[0].ok

@@ -1,4 +1,4 @@
-"""Tiers, Lorenz curve, contributors and groups follow from phi by counting, and counting agrees with sorting."""
+"""Tiers, Lorenz curve, contributors and groups follow from phi by counting, and equal agents are treated equally."""
 
 import numpy as np
 import pytest
@@ -6,60 +6,76 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import ranking
-from engine.concentration import concentration, sums, tier_shares, tiers
+from engine.concentration import concentration, shares, sums
 from engine.errors import StateError
-from engine.ranking import most_visible, strata
+from engine.meeting import Meeting
+from engine.members import mixed
+from engine.ranking import strata
+from tests.unit.engine.together import together
 
 
-def ranked(visibility: torch.Tensor) -> list[int]:
-    """The least visible first; of equals the last by index."""
-    return sorted(range(len(visibility)), key=lambda agent: (float(visibility[agent]), -agent))
+def levels(visibility: list[int]) -> dict[int, tuple[int, int]]:
+    """Where each visibility begins and ends among the agents, the least visible first."""
+    ordered = sorted(visibility)
+    return {level: (ordered.index(level), ordered.index(level) + ordered.count(level)) for level in set(ordered)}
 
 
 @settings(max_examples=60, deadline=None)
-@given(values=st.lists(st.integers(0, 6), min_size=1, max_size=300), head=st.floats(0, 0.3), middle=st.floats(0.3, 1))
-def test_tiers_are_shares_of_the_ranking_and_equals_go_by_index(values: list[int], head: float, middle: float) -> None:
-    visibility = torch.tensor(values)
-    order = ranked(visibility)[::-1]
-    found = tiers(visibility, (head, middle))[order].tolist()
+@given(
+    values=st.lists(st.one_of(st.integers(0, 6), st.integers(4090, 4100)), min_size=1, max_size=300),
+    head=st.floats(0, 0.3),
+    middle=st.floats(0.3, 1),
+)
+def test_a_level_belongs_to_the_tier_in_which_its_middle_lies(values: list[int], head: float, middle: float) -> None:
     n = len(values)
-    first, second = (int(np.ceil(round(share * n, 6))) for share in (head, middle))
-    assert found == [0] * first + [1] * (second - first) + [2] * (n - second)
+    first, second = (n - int(np.ceil(round(share * n, 6))) for share in (head, middle))
+    centers = {level: (start + stop) / 2 for level, (start, stop) in levels(values).items()}
+    expected = [0 if centers[v] >= first else 1 if centers[v] >= second else 2 for v in values]
+    assert strata(torch.tensor(values), (head, middle)).tiers.tolist() == expected
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("dtype", [torch.int32, torch.int64, torch.float64])
-def test_counting_gives_the_strata_that_sorting_gives(seed: int, dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    visibility = (torch.rand(80_000, generator=generator, dtype=torch.float64) ** -1.2 - 1).floor().to(dtype)
-    counted = strata(visibility)
-    cuts = torch.tensor(sorted({round(80_000 * part / 100) for part in range(100)} | {80_000 - 800, 80_000 - 8000}))
-    assert torch.equal(counted.label, ranking._sorted_labels(visibility, cuts))
-
-
-def test_counting_serves_where_all_are_equal_and_where_all_are_great() -> None:
-    cuts = torch.tensor([0, 10_000, 39_990])
-    for visibility in (torch.zeros(40_000), torch.full((40_000,), 5000.0), torch.arange(40_000) * 7 % 4097):
-        assert torch.equal(ranking._counted_labels(visibility, cuts), ranking._sorted_labels(visibility, cuts))
-
-
-def test_visibility_that_is_no_count_is_sorted() -> None:
-    visibility = torch.rand(20_000, generator=torch.Generator().manual_seed(1))
-    tier = tiers(visibility)
-    assert float(visibility[tier == 0].min()) > float(visibility[tier == 1].max())
+def test_where_no_two_are_equal_tiers_are_the_shares_of_the_ranking() -> None:
+    tier = strata(torch.randperm(20_000, generator=torch.Generator().manual_seed(1))).tiers
     assert [int((tier == index).sum()) for index in range(3)] == [200, 1800, 18_000]
 
 
-def test_the_lorenz_curve_is_the_cumulative_share_of_mass() -> None:
-    generator = torch.Generator().manual_seed(1)
-    visibility = torch.randint(0, 9, (1234,), generator=generator)
-    phi = torch.randn(1234, generator=generator, dtype=torch.float64)
-    curve = np.concatenate(([0], np.cumsum(phi.abs().numpy()[ranked(visibility)])))
-    expected = curve[[round(1234 * part / 100) for part in range(101)]] / curve[-1]
-    found = concentration(phi, strata(visibility))
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.one_of(st.integers(0, 8), st.integers(4090, 4100)), min_size=1, max_size=400),
+    seed=st.integers(0, 99),
+)
+def test_the_lorenz_curve_is_the_cumulative_share_of_mass_which_equals_share_evenly(
+    values: list[int], seed: int
+) -> None:
+    phi = torch.randn(len(values), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    mass, seen = phi.abs().numpy(), np.array(values)
+    even = np.concatenate([np.full((seen == level).sum(), mass[seen == level].mean()) for level in sorted(set(values))])
+    curve = np.concatenate(([0], np.cumsum(even)))
+    n = len(values)
+    expected = np.interp(np.arange(101) * n / 100, np.arange(n + 1), curve / curve[-1])
+    found = concentration(phi, strata(torch.tensor(values)))
     assert found.lorenz == pytest.approx(expected.tolist())
-    assert (found.lorenz[0], found.lorenz[-1]) == (0.0, 1.0)
+    assert (found.lorenz[0], found.lorenz[-1]) == (0.0, pytest.approx(1.0))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    values=st.lists(st.one_of(st.integers(0, 8), st.integers(4090, 4100)), min_size=1, max_size=200),
+    cut=st.integers(0, 200),
+)
+def test_ranks_find_what_one_finds(values: list[int], cut: int) -> None:
+    seen = torch.tensor(values)
+    phi = torch.randn(len(values), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    whole = strata(seen)
+
+    def rank(meeting: Meeting, mine: slice) -> tuple[torch.Tensor, list[float]]:
+        found = strata(seen[mine], meeting=meeting)
+        return found.tiers, concentration(phi[mine], found, meeting).lorenz
+
+    parts = together(rank, [slice(0, cut), slice(cut, None)])
+    assert torch.equal(torch.cat([tiers for tiers, _ in parts]), whole.tiers)
+    for _, lorenz in parts:
+        assert lorenz == pytest.approx(concentration(phi, whole).lorenz)
 
 
 def test_masses_and_contributors_are_those_of_the_definition() -> None:
@@ -86,19 +102,26 @@ def test_sums_over_groups_are_exact(agents: list[tuple[int, int]]) -> None:
     assert float(found.sum()) == float(phi.sum())
 
 
-def test_tier_shares_follow_the_tiers_given() -> None:
-    assert tier_shares(torch.tensor([1.0, -2.0, 1.0]).double(), torch.tensor([0, 2, 2])) == pytest.approx(
+def test_shares_follow_the_tiers_given() -> None:
+    assert shares(torch.tensor([1.0, 2.0, 1.0]).double(), torch.tensor([0, 2, 2])) == pytest.approx(
         {"head": 0.25, "middle": 0.0, "tail": 0.75},
     )
-
-
-@settings(max_examples=40, deadline=None)
-@given(values=st.lists(st.integers(0, 5), min_size=1, max_size=60), size=st.integers(1, 60))
-def test_the_most_visible_are_the_end_of_the_ranking(values: list[int], size: int) -> None:
-    visibility = torch.tensor(values)
-    assert most_visible(visibility, size)[:size].tolist() == ranked(visibility)[::-1][:size]
 
 
 def test_tier_bounds_that_fall_are_refused() -> None:
     with pytest.raises(StateError, match="must rise"):
         strata(torch.arange(5), (0.2, 0.1))
+
+
+@pytest.mark.parametrize(("seen", "what"), [([1.5, 2.0], "not a whole number"), ([1, -1], "negative")])
+def test_a_visibility_that_is_no_count_is_refused(seen: list[float], what: str) -> None:
+    with pytest.raises(StateError, match=what):
+        strata(torch.tensor(seen))
+
+
+def test_numbers_are_mixed_another_way_for_each_seed_and_stay_apart() -> None:
+    numbers = torch.arange(-50_000, 50_000)
+    one, other = mixed(numbers, 1), mixed(numbers, 2)
+    assert len(torch.unique(torch.cat((one, other)))) == 200_000
+    assert int(one.min()) >= 0
+    assert abs(float((one >> 32).double().mean()) / 2**30 - 1) < 0.01

@@ -1,0 +1,104 @@
+"""Who sits on a panel: the most visible agents, and as many drawn at random, whichever ranks hold them.
+
+Equals go by identity, and the draw is by identity too, so a panel is the same however agents are ordered or shared.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from engine.meeting import Meeting
+from engine.state import State
+from engine.sweep import Chunk
+
+Kind = Literal["visible", "uniform"]
+_ODD, _OTHER = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
+_HALF = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """This rank's members of the panels of one kind, in the panels' order; each panel is the first so many of all.
+
+    `agents` int64 [m] are this rank's indices, `sizes` the panels' sizes over all ranks, and `own` how many of each
+    are here: the first of `agents`.
+    """
+
+    kind: Kind
+    agents: Tensor
+    tier: Tensor
+    sizes: tuple[int, ...]
+    own: tuple[int, ...]
+    chunk: Chunk
+
+
+def choose(
+    state: State,
+    preceding: State | None,
+    visibility: Tensor,
+    tier: Tensor,
+    *,
+    sizes: Iterable[int],
+    seed: int,
+    identity: Tensor | None,
+    meeting: Meeting,
+) -> list[Members]:
+    """Choose the panels of `sizes` of both kinds; a size above the number of all agents is left out.
+
+    `visibility` [N] are counts and `identity` int64 [N] the agents' own numbers, no two alike; None takes indices.
+    """
+    everyone = int(meeting.total(torch.tensor([state.n], dtype=torch.float64)))
+    fitting = tuple(sorted(size for size in set(sizes) if 0 < size <= everyone))
+    if not fitting:
+        return []
+    number = torch.arange(state.n, device=visibility.device) if identity is None else identity.to(visibility.device)
+    drawn = mixed(number, seed)
+    keys: list[tuple[Kind, Tensor, Tensor]] = [
+        ("visible", -visibility.to(torch.int64), number),
+        ("uniform", drawn >> _HALF, drawn & (1 << _HALF) - 1),
+    ]
+    members = []
+    for kind, first, second in keys:
+        agents, places = _least(first, second, fitting[-1], meeting)
+        before = None if preceding is None else preceding.pick(agents)
+        chunk = Chunk(0, len(agents), state.pick(agents), before)
+        own = tuple(int((places < size).sum()) for size in fitting)
+        members.append(Members(kind, agents, tier[agents], fitting, own, chunk))
+    return members
+
+
+def mixed(number: Tensor, seed: int) -> Tensor:
+    """Spread numbers over 63 bits, another way for each seed, no two alike becoming alike but by chance (2⁻⁶³)."""
+    spread = (number + seed * _OTHER % (1 << 62)) * _ODD
+    spread = (spread ^ (spread >> 31)) * _OTHER
+    return (spread ^ (spread >> 29)) & (1 << 63) - 1
+
+
+def _least(first: Tensor, second: Tensor, size: int, meeting: Meeting) -> tuple[Tensor, Tensor]:
+    """This rank's agents among the `size` that come first over all ranks, by both keys, and their places there."""
+    candidates = _first(first, second, size)
+    high = second[candidates] >> _HALF
+    low = second[candidates] & (1 << _HALF) - 1
+    rows, begin = meeting.gather(torch.stack((first[candidates], high, low), dim=1).to("cpu", torch.float64))
+    order = torch.arange(len(rows))
+    for key in (2, 1, 0):
+        order = order[torch.argsort(rows[order, key], stable=True)]
+    here = order[:size] - begin
+    places = ((here >= 0) & (here < len(candidates))).nonzero()[:, 0]
+    return candidates[here[places].to(candidates.device)], places
+
+
+def _first(first: Tensor, second: Tensor, size: int) -> Tensor:
+    """At least the `size` agents that come first, and all that tie with the last of them by the first key."""
+    if size >= len(first):
+        return torch.arange(len(first), device=first.device)
+    bound = first.kthvalue(size).values
+    below = (first < bound).nonzero()[:, 0]
+    equal = (first == bound).nonzero()[:, 0]
+    wanted = size - len(below)
+    if len(equal) > wanted:
+        equal = equal[second[equal].topk(wanted, largest=False, sorted=False).indices]
+    return torch.cat((below, equal))
