@@ -150,55 +150,36 @@ def with_mean(plain: Game, sums: Tensor) -> Game:
     return Game(plain.indicator, plain.baseline, plain.moments, plain.masked, everyone, sums)
 
 
-def differences(own: Sequence[Row], base: Sequence[Row]) -> list[Row]:
-    """Δg row by row."""
-    return [_difference(mine, other) for mine, other in zip(own, base, strict=True)]
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Δg of the agents of a chunk: `rows` float64 [D, n] of those `moments` that it is not zero in throughout.
+
+    The rows lie in the chunk's scratch, until its next differences are taken; they may be written to.
+    """
+
+    rows: Tensor
+    moments: list[int]
+
+    def weighted(self, weights: Tensor, out: Tensor) -> Tensor:
+        """Write Σₖ `weights`ₖ Δgₖ into `out` [n]."""
+        if not self.moments:
+            return out.zero_()
+        return torch.mv(self.rows.T, weights[self.moments].to(out.device), out=out)
 
 
-def _difference(mine: Row, other: Row) -> Row:
-    if mine is other:
-        return None
-    if mine is None:
-        return None if other is None else -_float(other)
-    return _float(mine) if other is None else _float(mine) - other
-
-
-def _float(row: Tensor) -> Tensor:
-    return row.to(torch.float64)
-
-
-def stacked(rows: Sequence[Row], x: State) -> Tensor:
-    """Rows as one matrix [K, n]."""
-    matrix = x.buffer("stacked", len(rows))
-    for place, row in zip(matrix, rows, strict=True):
-        if row is None:
-            place.zero_()
+def differences(own: Sequence[Row], base: Sequence[Row], x: State) -> Delta:
+    """Δg over the agents of `x`."""
+    pairs = [(k, mine, other) for k, (mine, other) in enumerate(zip(own, base, strict=True)) if mine is not other]
+    rows = x.buffer("delta", len(pairs))
+    for row, (_, mine, other) in zip(rows, pairs, strict=True):
+        if mine is None:
+            assert other is not None
+            torch.neg(row.copy_(other), out=row)
         else:
-            place.copy_(row)
-    return matrix
-
-
-def combined(
-    weights: Tensor, own: Sequence[Row], base: Sequence[Row], x: State, *, out: Tensor | None = None
-) -> Tensor:
-    """Σₖ λₖ (own − base) with each distinct row read once, float64 [n], into `out` where it is given."""
-    phi = torch.empty(x.n, dtype=torch.float64, device=x.device) if out is None else out
-    factors: dict[int, tuple[Tensor, float]] = {}
-    for weight, mine, other in zip(weights.tolist(), own, base, strict=True):
-        if mine is other:
-            continue
-        for row, sign in ((mine, weight), (other, -weight)):
-            if row is not None:
-                factors[id(row)] = (row, factors.get(id(row), (row, 0.0))[1] + sign)
-    if not factors:
-        return phi.zero_()
-    for place, (row, factor) in enumerate(factors.values()):
-        exact = row if row.is_floating_point() else x.buffer("exact", 1)[0].copy_(row)
-        if place:
-            phi.add_(exact, alpha=factor)
-        else:
-            torch.mul(exact, factor, out=phi)
-    return phi
+            row.copy_(mine)
+            if other is not None:
+                row.sub_(other)
+    return Delta(rows, [k for k, _, _ in pairs])
 
 
 def _listed(rows: Rows) -> list[object]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.contributions import Game, RowsAt, stacked
+from engine.contributions import Game, RowsAt, differences
 from engine.fusion import Kernel
 from engine.kernels import FEW, NO_OUT, Inputs, Phase
 from engine.lanes import WIDTH, blocks
+from engine.sums import products
 from engine.sweep import Chunk, Sweeper
 
 
@@ -106,13 +107,9 @@ def _products(found: Fused, others: Chunk) -> Tensor:
 
     def part(chunk: Chunk) -> Tensor:
         rows = RowsAt(chunk)
-        matrix = stacked(rows.own(found.game), chunk.now)
-        for row, other in zip(matrix, rows.base(found.game), strict=True):
-            if other is not None:
-                row.sub_(other)
+        delta = differences(rows.own(found.game), rows.base(found.game), chunk.now)
         first, last = torch.searchsorted(left, torch.tensor([chunk.start, chunk.stop], device=left.device)).tolist()
-        matrix[:, left[first:last] - chunk.start] = 0.0
-        return matrix @ matrix.T
+        return products(delta, left[first:last] - chunk.start, found.game.moments)[:-1]
 
     return torch.stack(found.sweep.each(part)).sum(0)
 

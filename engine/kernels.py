@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.contributions import Game, Row, differences, needs_mean
+from engine.contributions import Game, Row, needs_mean
 from engine.lanes import Lanes
 
 Phase = Literal["mean", "totals", "spread", "shares", "shares beside", "oceanic shares"]
@@ -55,9 +55,9 @@ def body(game: Game, phase: Phase) -> Callable[..., list[Tensor]]:
             return [*_sums(own, zero), x.active.sum(1)]
         base = _base(plain, inputs, x, own)
         if phase in SHARING:
-            return _shares(differences(own, base), inputs, phase, zero)
+            return _shares(_differences(own, base), inputs, phase, zero)
         sums = _sums([*own, *base], zero)
-        return sums if phase == "totals" else sums + _spread(differences(own, base), zero)
+        return sums if phase == "totals" else sums + _spread(_differences(own, base), zero)
 
     return work
 
@@ -68,6 +68,19 @@ def _base(game: Game, inputs: Inputs, x: Lanes, own: Sequence[Row]) -> list[Row]
     if needs_mean(game):
         return [x.active * level for level in inputs.levels.unbind()]
     return game.neutral(x, own)
+
+
+def _differences(own: Sequence[Row], base: Sequence[Row]) -> list[Row]:
+    """Δg row by row, None where it is zero throughout."""
+    return [_difference(mine, other) for mine, other in zip(own, base, strict=True)]
+
+
+def _difference(mine: Row, other: Row) -> Row:
+    if mine is other:
+        return None
+    if mine is None:
+        return None if other is None else -other.to(torch.float64)
+    return mine.to(torch.float64) if other is None else mine.to(torch.float64) - other.to(torch.float64)
 
 
 def _sums(rows: Sequence[Row], zero: Tensor) -> list[Tensor]:

@@ -95,7 +95,7 @@ def _first(first: Tensor, second: Tensor, size: int) -> Tensor:
     """At least the `size` agents that come first, and all that tie with the last of them by the first key."""
     if size >= len(first):
         return torch.arange(len(first), device=first.device)
-    bound = first.kthvalue(size).values
+    bound = first.topk(size, largest=False, sorted=False).values.max()
     below = (first < bound).nonzero()[:, 0]
     equal = (first == bound).nonzero()[:, 0]
     wanted = size - len(below)

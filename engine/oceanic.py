@@ -7,13 +7,12 @@ the ocean's weights are ∫Σ a ∇q, its quadratic form ∫Σ a (½−t)H, and 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from engine.contributions import Row, stacked
+from engine.contributions import Delta
 from engine.derivatives import corrected, values
 from engine.indicators import Indicator
 from engine.quadrature import TOLERANCE, integrate
@@ -24,8 +23,6 @@ _AT_ONCE = 1 << 14
 """Corners evaluated at once: bounded scratch however fine the mesh."""
 MOST_CORNERS = 1 << 20
 """Corners at which F and its derivatives are evaluated at most: seconds for an F that jumps, and not minutes."""
-_FEW = 4
-"""Up to so many moments the quadratic form goes row by row, beyond by one matrix product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +67,15 @@ def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE,
     return Ocean(found[:k], quadratic, found[k + k * k :], integral.relative_error, integral.exhausted)
 
 
-def correction(ocean: Ocean, first: Tensor, delta: Sequence[Row], x: State) -> Tensor:
-    """What the oceanic phi adds to Σₖ `first`ₖ Δgₖ, for agents who are no whales, float64 [n]."""
-    linear = ocean.weights - first
-    if len(delta) > _FEW:
-        rows = stacked(delta, x)
-        on = ocean.quadratic.to(x.device)
-        bent = torch.matmul(on, rows, out=x.buffer("bent", len(delta)))
-        return bent.add_(linear.to(x.device)[:, None]).mul_(rows).sum(0)
-    added: Tensor | None = None
-    for k, (row, slope) in enumerate(zip(delta, linear.tolist(), strict=True)):
-        if row is None:
-            continue
-        bend = row * float(ocean.quadratic[k, k])
-        for earlier, other in enumerate(delta[:k]):
-            if other is not None:
-                bend.add_(other, alpha=2 * float(ocean.quadratic[k, earlier]))
-        bend.add_(slope)
-        added = bend.mul_(row) if added is None else added.addcmul_(bend, row)
-    return added if added is not None else torch.zeros(x.n, dtype=torch.float64, device=x.device)
+def correction(ocean: Ocean, first: Tensor, delta: Delta, x: State) -> Tensor:
+    """What the oceanic phi adds to Σₖ `first`ₖ Δgₖ, for agents who are no whales, float64 [n] in the scratch of `x`."""
+    added = x.buffer("added", 1)[0]
+    if not delta.moments:
+        return added.zero_()
+    rows, at = delta.rows, delta.moments
+    linear, quadratic = ((each[at]).to(x.device) for each in (ocean.weights - first, ocean.quadratic[:, at]))
+    bent = torch.mm(quadratic, rows, out=x.buffer("bent", len(rows)))
+    return torch.sum(bent.add_(linear[:, None]).mul_(rows), 0, out=added)
 
 
 def _whales_alone(indicator: Indicator, start: Tensor, rows: Tensor) -> Ocean:

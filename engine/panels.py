@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine import path
 from engine.concentration import shares, sums
-from engine.contributions import Game, Row, RowsAt, combined, needs_mean, with_mean
+from engine.contributions import Game, Row, RowsAt, differences, needs_mean, with_mean
 from engine.meeting import Meeting, met
 from engine.members import Members
 from engine.results import TIERS, Panel
@@ -82,7 +82,8 @@ def _totals(games: Sequence[Game], seats: Sequence[_Seat]) -> Tensor:
 
 def _phi(game: Game, seat: _Seat, found: path.Lambda) -> Tensor:
     own, base = seat.rows.own(game), seat.rows.base(game)
-    return combined(found.weights, seat.first(own), seat.first(base), seat.now)
+    delta = differences(seat.first(own), seat.first(base), seat.now)
+    return delta.weighted(found.weights, torch.empty(seat.own, dtype=torch.float64, device=delta.rows.device))
 
 
 def _sums(rows: Sequence[Row]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine import fused, oceanic
-from engine.contributions import Game, RowsAt, combined, differences
+from engine.contributions import Game, RowsAt, differences
 from engine.kernels import Phase
 from engine.meeting import Meeting
 from engine.memory import room
@@ -110,12 +110,11 @@ def _part(solved: Solved, here: Tensor, rows: RowsAt, method: Method, ranking: S
     own, base = rows.own(solved.game), rows.base(solved.game)
     zero = torch.zeros((), dtype=torch.float64, device=here.device)
     apart = size = square = zero
+    delta = differences(own, base, chunk.now)
+    delta.weighted(weights, here)
     if solved.ocean is None:
-        combined(weights, own, base, chunk.now, out=here)
         square = torch.dot(here, here)
     else:
-        delta = differences(own, base)
-        combined(weights, delta, [None] * len(delta), chunk.now, out=here)
         added = oceanic.correction(solved.ocean, weights, delta, chunk.now)
         _place_whales(added, here, solved, chunk)
         first, cross, apart = torch.dot(here, here), torch.dot(here, added), torch.dot(added, added)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from engine.contributions import Row, stacked
+from engine.contributions import Delta, Row
 from engine.state import State
 
 _FEW = 4
@@ -19,20 +19,19 @@ def row_sums(rows: Sequence[Row], x: State) -> list[Tensor]:
     return [zero if row is None else known[id(row)] for row in rows]
 
 
-def products(delta: Sequence[Row], without: Tensor, x: State) -> Tensor:
-    """ΣΔg Δgᵀ and, as the last row, ΣΔg over these agents but some, [K + 1, K]."""
-    k = len(delta)
-    if k > _FEW:
-        matrix = stacked(delta, x)
-        matrix[:, without] = 0.0
-        return torch.cat((matrix @ matrix.T, matrix.sum(1)[None]))
-    rows = [row if row is None or not len(without) else row.index_fill(0, without, 0.0) for row in delta]
-    found = torch.zeros((k + 1, k), dtype=torch.float64, device=x.device)
-    for i, first in enumerate(rows):
-        if first is None:
-            continue
-        found[k, i] = first.sum()
-        for j, second in enumerate(rows[: i + 1]):
-            if second is not None:
-                found[i, j] = found[j, i] = torch.dot(first, second)
+def products(delta: Delta, without: Tensor, moments: int) -> Tensor:
+    """ΣΔg Δgᵀ and, as the last row, ΣΔg over these agents but some, who are zeroed: [K + 1, K]."""
+    rows = delta.rows.index_fill_(1, without, 0.0) if len(without) else delta.rows
+    found = torch.zeros((moments + 1, moments), dtype=torch.float64, device=rows.device)
+    if not delta.moments:
+        return found
+    found[moments, delta.moments] = rows.sum(1)
+    if len(rows) > _FEW:
+        square = rows @ rows.T
+    else:
+        dots = {(i, j): torch.dot(rows[i], rows[j]) for i in range(len(rows)) for j in range(i + 1)}
+        square = torch.stack([dots[max(i, j), min(i, j)] for i in range(len(rows)) for j in range(len(rows))])
+        square = square.reshape(len(rows), len(rows))
+    at = torch.tensor(delta.moments, device=rows.device)
+    found[at[:, None], at] = square
     return found

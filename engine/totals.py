@@ -121,16 +121,12 @@ def _part(game: Game, rows: RowsAt, *, leaders: Leaders | None) -> _Part:
     sums = [*row_sums(own, now), *row_sums(base, now)]
     if leaders is None:
         return _Part(torch.stack(sums))
-    delta = differences(own, base)
-    found = leaders.among(delta, rows.chunk)
-    picked = [
-        torch.zeros(len(found), dtype=torch.float64, device=now.device) if row is None else row[found] for row in delta
-    ]
-    return _Part(
-        torch.cat((torch.stack(sums), products(delta, found, now).reshape(-1))),
-        rows.chunk.indices(found),
-        torch.stack(picked, dim=1),
-    )
+    delta = differences(own, base, now)
+    found = leaders.among(delta)
+    picked = torch.zeros((len(found), game.moments), dtype=torch.float64, device=now.device)
+    picked[:, delta.moments] = delta.rows[:, found].T
+    moved = products(delta, found, game.moments)
+    return _Part(torch.cat((torch.stack(sums), moved.reshape(-1))), rows.chunk.indices(found), picked)
 
 
 def _joined(

@@ -1,16 +1,14 @@
 """The most massive agents, who join the oceanic game as a whole: found in the first sweep, chosen after it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from engine.contributions import Row
-from engine.sweep import Chunk
+from engine.contributions import Delta
 
-_MANY = 64
-"""When more agents of a chunk than this reach a floor, its greatest are sought directly."""
+_BLOCK = 512
+"""Agents whose greatest is looked at before they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,37 +23,51 @@ class Leaders:
     """The agents of a chunk among whom the whales must be: in each moment those of the greatest |Δg|.
 
     One more than twice the whales, to see whether there are so few agents that all are whales. What was found so far
-    sets the floors; in the chunks that follow only those who reach them need be looked at.
+    sets the floors: in the chunks that follow only the blocks that rise above them are looked at.
     """
 
     def __init__(self, moments: int, whales: int) -> None:
         self._count = 2 * whales + 1 if whales else 0
-        self._tops = [torch.zeros(0, dtype=torch.float64)] * moments
+        self._tops = [torch.zeros(self._count, dtype=torch.float64) for _ in range(moments)]
 
-    def among(self, delta: Sequence[Row], chunk: Chunk) -> Tensor:
+    def among(self, delta: Delta) -> Tensor:
         """Give their indices within the chunk, int64, each once."""
-        found = []
-        if self._count and chunk.now.n:
-            found = [self._in_row(moment, row) for moment, row in enumerate(delta) if row is not None]
-        if not any(len(each) for each in found):
-            return torch.zeros(0, dtype=torch.int64, device=chunk.now.device)
-        leaders: Tensor = torch.unique(torch.cat(found))
-        return leaders
+        nobody = torch.zeros(0, dtype=torch.int64, device=delta.rows.device)
+        if not self._count or not delta.rows.numel():
+            return nobody
+        peaks = _peaks(delta.rows)
+        best = peaks.topk(min(self._count, peaks.shape[1]), dim=1)
+        floors = torch.stack([self._tops[moment][-1] for moment in delta.moments])
+        higher = best.values.cpu() > floors[:, None]
+        found = [
+            self._in_row(moment, row, blocks[above.to(row.device)])
+            for moment, row, blocks, above in zip(delta.moments, delta.rows, best.indices, higher, strict=True)
+            if bool(above.any())
+        ]
+        return torch.unique(torch.cat(found)) if found else nobody
 
-    def _in_row(self, moment: int, row: Tensor) -> Tensor:
-        known, indices = self._tops[moment], None
-        if len(known) == self._count:
-            low, high = torch.aminmax(row)
-            # What equals a floor need not be taken: as many as were looked for are no less.
-            floor = float(known[-1])
-            if max(-float(low), float(high)) <= floor:
-                return torch.zeros(0, dtype=torch.int64, device=row.device)
-            indices = (row.abs() > floor).nonzero()[:, 0]
-        if indices is None or len(indices) > _MANY:
-            indices = row.abs().topk(min(self._count, len(row))).indices
-        best = torch.cat((known, row[indices].abs().cpu()))
+    def _in_row(self, moment: int, row: Tensor, blocks: Tensor) -> Tensor:
+        """Give the leaders of one moment that these blocks hold, and raise its floor."""
+        agents = (blocks[:, None] * _BLOCK + torch.arange(_BLOCK, device=row.device)).reshape(-1)
+        agents = agents[agents < len(row)]
+        size = row[agents].abs()
+        # What equals a floor need not be taken: as many as were looked for are no less.
+        above = (size > float(self._tops[moment][-1])).nonzero()[:, 0]
+        if len(above) > self._count:
+            above = above[size[above].topk(self._count).indices]
+        best = torch.cat((self._tops[moment], size[above].cpu()))
         self._tops[moment] = best.sort(descending=True).values[: self._count]
-        return indices
+        return agents[above]
+
+
+def _peaks(rows: Tensor) -> Tensor:
+    """The greatest |Δg| of each block of agents, [D, blocks]; the last block may be short."""
+    whole = rows.shape[1] // _BLOCK * _BLOCK
+    full = rows[:, :whole].view(len(rows), -1, _BLOCK)
+    peaks = torch.maximum(full.amax(2), -full.amin(2))
+    if whole == rows.shape[1]:
+        return peaks
+    return torch.cat((peaks, rows[:, whole:].abs().amax(1, keepdim=True)), dim=1)
 
 
 def choose(rows: Tensor, scale: Tensor, whales: int) -> Tensor:
