@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import aclosing
+from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +12,7 @@ from consumers.sources.failover import PLACES, FailoverSource
 from consumers.sources.jetstream import JetstreamV1Source, JetstreamV2Source
 from consumers.sources.relay import RelaySource
 from consumers.sources.websocket import SocketOptions
+from tests.deliveries import until
 from tests.servers.fake_host import FakeHost, sends
 from tests.servers.fake_jetstream import replays_v1, replays_v2
 from tests.servers.fake_relay import replays
@@ -36,17 +37,9 @@ def commits(seconds: range, first_seq: int) -> dict[int, bytes]:
     }
 
 
-async def until(source: FailoverSource, seconds: int, cursor: int | None = None) -> Delivery:
-    """Read until the commit of that second has come."""
-    whole = Delivery()
-    async with asyncio.timeout(20), aclosing(source.deliveries(cursor)) as deliveries:
-        async for delivery in deliveries:
-            whole.cursor = delivery.cursor
-            whole.events += delivery.events
-            whole.gaps += delivery.gaps
-            if any(event.rev == f"3mptbyplu{seconds:04d}" for event in delivery.events):
-                return whole
-    raise AssertionError("the source ended")
+def says(second: int) -> Callable[[Delivery], bool]:
+    """Whether the commit of that second has come."""
+    return lambda delivery: any(event.rev == f"3mptbyplu{second:04d}" for event in delivery.events)
 
 
 def revs(delivery: Delivery) -> list[int]:
@@ -62,7 +55,7 @@ async def test_when_a_relay_falls_silent_the_next_is_read_and_the_time_between_i
     first, second = sends(*commits(range(3), 10).values()), sends(*commits(range(8, 11), 700).values())
     async with FakeHost([first]) as one, FakeHost([second]) as two:
         source = relays(one, two)
-        whole = await until(source, 10, cursor=9)
+        whole = await until(source, says(10), cursor=9)
     assert revs(whole) == [0, 1, 2, 8, 9, 10]
     assert [(gap.cause, gap.end - gap.start) for gap in whole.gaps] == [("host_change", 6_000_000)]
     assert whole.cursor == PLACES + 702
@@ -72,7 +65,7 @@ async def test_when_a_relay_falls_silent_the_next_is_read_and_the_time_between_i
 
 async def test_a_cursor_goes_on_at_the_host_that_gave_it():
     async with FakeHost([replays(commits(range(3), 10))]) as one, FakeHost([replays(commits(range(9), 700))]) as two:
-        whole = await until(relays(one, two), 8, cursor=PLACES + 705)
+        whole = await until(relays(one, two), says(8), cursor=PLACES + 705)
         assert two.cursors == [705]
         assert one.cursors == []
     assert revs(whole) == [6, 7, 8]
@@ -82,7 +75,7 @@ async def test_a_cursor_goes_on_at_the_host_that_gave_it():
 async def test_a_host_that_nobody_was_read_after_goes_on_from_its_own_cursor():
     kept = commits(range(6), 10)
     async with FakeHost([replays(kept, upto=12), replays(kept)]) as one, FakeHost([(503, "busy")]) as two:
-        whole = await until(relays(one, two), 5, cursor=9)
+        whole = await until(relays(one, two), says(5), cursor=9)
         assert one.cursors == [9, 12]
     assert revs(whole) == [0, 1, 2, 3, 4, 5]
     assert not whole.gaps
@@ -109,7 +102,7 @@ async def test_the_way_back_to_the_first_host_has_no_gap():
         sources = [RelaySource(host.address, score=no_score, options=QUICK) for host in (one, two)]
         sources[0]._options = SocketOptions(backoff_first=0.6, backoff_most=0.6)
         source = FailoverSource(sources, now=now, patience=0.5, return_after=0.01)
-        whole = await until(source, 8)
+        whole = await until(source, says(8))
     assert set(revs(whole)) == set(range(1, 9))
     assert not whole.gaps
     assert whole.cursor == 18
@@ -120,7 +113,7 @@ async def test_the_next_jetstream_is_asked_for_what_came_since_and_nothing_is_mi
     new = {n + 70: v2_message(seq=n + 70, time=moment(n), rev=f"3mptbyplu{n:04d}") for n in range(1, 8)}
     async with FakeHost([replays_v2(old)]) as one, FakeHost([replays_v2(new)]) as two:
         hosts = [JetstreamV2Source(host.address, score=no_score, options=QUICK, overlap=2.0) for host in (one, two)]
-        whole = await until(FailoverSource(hosts, patience=0.4, now=now), 7, cursor=1)
+        whole = await until(FailoverSource(hosts, patience=0.4, now=now), says(7), cursor=1)
         assert one.cursors == [1]
         assert two.cursors == [1_783_173_601_000_000]
     assert set(revs(whole)) == set(range(1, 8))
@@ -133,12 +126,7 @@ async def test_jetstreams_of_the_first_kind_change_hosts_by_time_as_well():
     async with FakeHost([replays_v1(first)]) as one, FakeHost([replays_v1(lines)]) as two:
         hosts = [JetstreamV1Source(host.address, score=no_score, options=QUICK) for host in (one, two)]
         source = FailoverSource(hosts, patience=0.4, now=now)
-        uris = set()
-        async with asyncio.timeout(10), aclosing(source.deliveries(None)) as deliveries:
-            async for delivery in deliveries:
-                uris |= {event.uri for event in delivery.events}
-                if len(uris) == 5:
-                    break
+        await until(source, lambda d: len({event.uri for event in d.events}) == 5)
         assert two.cursors == [TIME_US + 1 - 5_000_000]
     assert source.name.startswith("jetstream1:127.0.0.1:")
 

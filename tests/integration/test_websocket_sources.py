@@ -1,7 +1,6 @@
 """The live sources against hosts with faults, on real sockets: each fault is survived, counted, and no gap unsaid."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import aclosing
 from random import Random
 
@@ -15,6 +14,7 @@ from consumers.sources.decoding.reading import MAX_SEQ
 from consumers.sources.jetstream import OLDEST, JetstreamV1Source, JetstreamV2Source
 from consumers.sources.relay import RelaySource
 from consumers.sources.websocket import SocketOptions
+from tests.deliveries import until
 from tests.servers.fake_host import ABRUPT, FakeHost, sends
 from tests.servers.fake_jetstream import cursor_too_old, replays_v1, replays_v2, v2_error, v2_info
 from tests.servers.fake_relay import error_frame, info_frame, replays
@@ -22,8 +22,6 @@ from tests.unit.consumers.frames import TIME_US, commit_frame, frame, like_line,
 
 QUICK = SocketOptions(backoff_first=0.01, backoff_most=0.05, stall_after=30.0, heartbeat=0.05, open_timeout=5.0)
 NOW = TIME_US + 3_600_000_000
-
-Live = RelaySource | JetstreamV1Source | JetstreamV2Source
 
 
 def options(**changes: float) -> SocketOptions:
@@ -42,25 +40,6 @@ def v1(host: FakeHost, **more) -> JetstreamV1Source:
 
 def v2(host: FakeHost, **more) -> JetstreamV2Source:
     return JetstreamV2Source(host.address, score=no_score, options=QUICK, now=lambda: NOW, random=Random(1), **more)
-
-
-async def until(source: Live, enough: Callable[[Delivery], bool], cursor: int | None = None) -> Delivery:
-    """Read until what came so far, as one delivery, is enough."""
-    whole = Delivery()
-    async with asyncio.timeout(20), aclosing(source.deliveries(cursor)) as deliveries:
-        async for delivery in deliveries:
-            whole.cursor = delivery.cursor
-            whole.frames += delivery.frames
-            whole.operations += delivery.operations
-            whole.accepted += delivery.accepted
-            whole.events += delivery.events
-            whole.ignored += delivery.ignored
-            whole.rejected += delivery.rejected
-            whole.gaps += delivery.gaps
-            assert delivery.operations == delivery.accepted + delivery.ignored.total() + len(delivery.rejected)
-            if enough(whole):
-                break
-    return whole
 
 
 def seqs(events: list[Event]) -> list[int]:
