@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 UV := $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format kafka lock audit bench kills clean
+.PHONY: help setup demo test check format kafka lock audit bench kills faults clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -60,6 +60,9 @@ KILLS ?= 1000
 SEED ?= 1
 kills: $(STAMP) ## kill bridge, worker and broker at random and recount (KILLS=1000 SEED=1)
 	@$(BIN)/python -m tests.campaigns.kills --kills $(KILLS) --seed $(SEED)
+
+faults: $(STAMP) ## read hosts with every fault we know of and recount (SEED=1)
+	@$(BIN)/python -m tests.campaigns.faults --seed $(SEED)
 
 bench: $(STAMP) ## run the benchmarks and print their tables
 	@$(UV) --group bench

@@ -1,11 +1,13 @@
 """Fixtures shared by all tests: the real servers, started once and only where a test asks for them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.servers.kafka import Kafka, KafkaMissingError, jars
+from tests.servers.pds import Pds, PdsMissingError, check, running
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,20 @@ def own_kafka(other_kafka: Kafka) -> Kafka:
     if not other_kafka.running:
         other_kafka.start()
     return other_kafka
+
+
+@pytest.fixture(scope="session")
+def pds_with() -> Callable[..., AbstractContextManager[Pds]]:
+    """Give what runs a PDS with options of its own, or skip, saying why, where this machine cannot run one."""
+    try:
+        check()
+    except PdsMissingError as error:
+        pytest.skip(str(error))
+    return running
+
+
+@pytest.fixture(scope="session")
+def pds(pds_with: Callable[..., AbstractContextManager[Pds]]) -> Iterator[Pds]:
+    """A running PDS, shared by the session: sign up accounts of your own."""
+    with pds_with() as running_pds:
+        yield running_pds

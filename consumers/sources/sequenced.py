@@ -46,6 +46,8 @@ class SequencedSource(LiveSource):
 
     def _connected(self) -> None:
         self._continuity.first = True
+        # All since the last place comes again, and is counted again, but for what was stepped over.
+        self._continuity.unread = self._skip
 
     def _frame(self, frame: bytes, into: Delivery) -> None:
         continuity = self._continuity
@@ -71,7 +73,7 @@ class SequencedSource(LiveSource):
         self._continuity.unread += 1
 
     def _step_over(self) -> None:
-        # Where seqs are not dense, the frame's own is not known: each time in vain goes twice as far.
-        self._skip = self._skip * 2 or 1
-        if self._skip > 1:
+        # A dense host's next seq is known; elsewhere it is not, and each time in vain goes twice as far.
+        self._skip = self._skip + 1 if self._dense else self._skip * 2 or 1
+        if self._skip > 1 and not self._dense:
             self._continuity.cause = STEPPED_OVER

@@ -1,9 +1,12 @@
-"""A websocket host that does what a test tells it, connection by connection, and remembers how it was asked."""
+"""A websocket host that does what a test tells it, connection by connection.
+
+It remembers how it was asked, and what it sent.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -22,13 +25,22 @@ class FakeHost:
         self.acts = acts
         self.files = files or {}
         self.asked: list[str] = []
+        self.sent: list[bytes] = []
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
+        sent = self.sent
+
+        class Noted(ServerConnection):
+            async def send(self, message: Any, *, text: bool | None = None) -> None:
+                await super().send(message, text=text)
+                sent.append(message.encode() if isinstance(message, str) else message)
+
         self._server = await serve(
             self._play,
             "127.0.0.1",
             0,
+            create_connection=Noted,
             process_request=self._greet,
             max_size=None,
             ping_interval=None,

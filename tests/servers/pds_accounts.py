@@ -15,10 +15,11 @@ FEED = "app.bsky.feed"
 
 @dataclass(frozen=True)
 class Ref:
-    """A record that was created."""
+    """A record that was created, and the revision of its repository in which it was."""
 
     uri: str
     cid: str
+    rev: str
 
     @property
     def as_json(self) -> dict[str, str]:
@@ -59,7 +60,7 @@ class Account:
         record = {"$type": collection, "createdAt": datetime.now(UTC).isoformat(), **record}
         body = {"repo": self.did, "collection": collection, "record": record}
         made = await self._call("com.atproto.repo.createRecord", body)
-        return Ref(made["uri"], made["cid"])
+        return Ref(made["uri"], made["cid"], made["commit"]["rev"])
 
     async def post(
         self,
