@@ -42,6 +42,7 @@ class Pds:
     """A running PDS. `host` is where its stream is; `admin_password` opens its admin calls."""
 
     port: int
+    plc_port: int
     admin_password: str
 
     @property
@@ -97,12 +98,12 @@ def running(**options: object) -> Iterator[Pds]:
     """Run a PDS; `options` override its environment, as `maxSubscriptionBuffer=2`."""
     root = installed()
     with tempfile.TemporaryDirectory(prefix="starlingd-pds-") as data:
-        pds = Pds(free_port(), "admin-of-tests")
+        pds = Pds(free_port(), free_port(), "admin-of-tests")
         given = {
             "root": str(root),
             "data": data,
             "pdsPort": pds.port,
-            "plcPort": free_port(),
+            "plcPort": pds.plc_port,
             "adminPassword": pds.admin_password,
             "options": options,
         }
