@@ -1,9 +1,14 @@
 """Mutated real frames and lines: no decoder raises, and every operation is accepted, ignored or rejected."""
 
 import random
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from libipld import decode_dag_cbor_multi, encode_dag_cbor
 
 from consumers.scoring import no_score
 from consumers.sources import Delivery
@@ -54,6 +59,32 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
+ODD = (None, True, -1, 0, 1.5, 1 << 62, "", "at://", "\ud7ff\u0000", "x" * 5_000, b"", [], {}, [[]], {"uri": 7})
+
+
+def warp(protocol: str, data: bytes, rng: random.Random) -> bytes:
+    """Drop a value somewhere in a document, or put something odd in its place: the form stays, the content does not."""
+    document = list(decode_dag_cbor_multi(data)) if protocol == "relay" else orjson.loads(data)
+    for _ in range(rng.randint(1, 2)):
+        inside, key = rng.choice(list(places(document)))
+        if isinstance(inside, dict) and rng.random() < 0.3:
+            del inside[key]
+        else:
+            inside[key] = deepcopy(rng.choice(ODD))
+    if protocol == "relay":
+        return b"".join(map(encode_dag_cbor, document))
+    return orjson.dumps(document, default=bytes.hex)
+
+
+def places(document: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield where the values of a document are: what holds each, and its key there."""
+    keys = list(document) if isinstance(document, dict) else range(len(document))
+    for key in keys:
+        yield document, key
+        if isinstance(document[key], (dict, list)):
+            yield from places(document[key])
+
+
 @given(protocol=st.sampled_from(sorted(DECODERS)), data=st.binary(max_size=300))
 def test_any_bytes_are_accounted_for(protocol, data):
     account_for(protocol, data)
@@ -63,6 +94,12 @@ def test_any_bytes_are_accounted_for(protocol, data):
 @settings(max_examples=400)
 def test_mutated_bytes_are_accounted_for(protocol, seed):
     account_for(protocol, mutate(SAMPLES[protocol], random.Random(seed)))
+
+
+@given(protocol=st.sampled_from(sorted(DECODERS)), seed=st.integers(0, 2**32))
+@settings(max_examples=400)
+def test_warped_documents_are_accounted_for(protocol, seed):
+    account_for(protocol, warp(protocol, SAMPLES[protocol], random.Random(seed)))
 
 
 @given(cut=st.integers(0, 2_000), protocol=st.sampled_from(sorted(DECODERS)))
