@@ -18,7 +18,7 @@ from tests.deliveries import until
 from tests.servers.fake_host import ABRUPT, FakeHost, sends
 from tests.servers.fake_jetstream import cursor_too_old, replays_v1, replays_v2, v2_error, v2_info
 from tests.servers.fake_relay import error_frame, info_frame, replays
-from tests.unit.consumers.frames import TIME_US, commit_frame, frame, like_line, v2_message
+from tests.unit.consumers.frames import TIME_US, commit_frame, like_line, v2_message
 
 QUICK = SocketOptions(backoff_first=0.01, backoff_most=0.05, stall_after=30.0, heartbeat=0.05, open_timeout=5.0)
 NOW = TIME_US + 3_600_000_000
@@ -70,31 +70,6 @@ async def test_a_close_of_any_kind_is_resumed_from_the_newest_cursor(code):
     assert source.stats.connects == 2
     assert not whole.gaps
     assert not source.stats.connected
-
-
-ODD = {
-    "garbage": (b"\xff\xfe\xfd", "not_cbor"),
-    "a truncated frame": (commit_frame(seq=2)[:-30], "not_cbor"),
-    "an empty frame": (b"", "empty_frame"),
-    "an unknown type": (frame("#novelty", {"seq": 2, "time": "2026-07-04T14:00:00Z"}), "unknown_kind"),
-    "201 operations": (commit_frame([("app.bsky.feed.like", None)] * 201, seq=2), "too_many_ops"),
-    "a time in 1970": (commit_frame(seq=2, time="1970-01-01T00:00:00Z"), "time_out_of_range"),
-    "a frame over 5 MB": (commit_frame(seq=2, blob=b"x" * 5_500_000), "oversize_frame"),
-}
-
-
-@pytest.mark.parametrize("odd", ODD)
-async def test_one_bad_frame_is_rejected_and_neither_ends_the_stream_nor_makes_a_gap(odd):
-    bad, reason = ODD[odd]
-    frames = commits(1, 3) | {2: bad}
-    async with FakeHost([replays(frames)]) as host:
-        source = relay(host)
-        whole = await until(source, lambda d: d.cursor == 3, cursor=0)
-    assert reasons(whole) == [reason]
-    assert seqs(whole.events) == [1, 3]
-    assert whole.frames == 3
-    assert source.stats.connects == 1
-    assert not whole.gaps
 
 
 @pytest.mark.parametrize("dense", [True, False])

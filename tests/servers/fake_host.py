@@ -96,15 +96,20 @@ def sends(*messages: bytes | str, then: int | None = None) -> Act:
     async def act(connection: ServerConnection, _cursor: int | None) -> None:
         for message in messages:
             await connection.send(message)
-        if then is None:
-            await connection.wait_closed()
-        elif then == ABRUPT:
-            connection.transport.abort()
-        else:
-            await connection.close(then)
+        await end(connection, then)
 
     return act
 
 
 ABRUPT = 1006
 """As a close code: no close frame at all."""
+
+
+async def end(connection: ServerConnection, code: int | None) -> None:
+    """Close with a code, without a word, or leave it open and silent."""
+    if code is None:
+        await connection.wait_closed()
+    elif code == ABRUPT:
+        connection.transport.abort()
+    else:
+        await connection.close(code)

@@ -4,7 +4,7 @@ import json
 
 from websockets.asyncio.server import ServerConnection
 
-from tests.servers.fake_host import Act
+from tests.servers.fake_host import Act, end
 
 
 def replays_v1(lines: dict[int, bytes], *, floor: int = 0, upto: int | None = None, then: int | None = None) -> Act:
@@ -38,9 +38,6 @@ def _replays(messages: dict[int, bytes], floor: int, upto: int | None, then: int
         for place, message in sorted(messages.items()):
             if place >= first and (upto is None or place <= upto):
                 await connection.send(message.decode())
-        if then is None:
-            await connection.wait_closed()
-        else:
-            await connection.close(then)
+        await end(connection, then)
 
     return act

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from libipld import encode_dag_cbor
 from websockets.asyncio.server import ServerConnection
 
-from tests.servers.fake_host import ABRUPT, Act
+from tests.servers.fake_host import Act, end
 
 
 def replays(frames: Mapping[int, bytes], *, upto: int | None = None, then: int | None = None) -> Act:
@@ -15,12 +15,7 @@ def replays(frames: Mapping[int, bytes], *, upto: int | None = None, then: int |
         for seq, frame in sorted(frames.items()):
             if (cursor is None or seq > cursor) and (upto is None or seq <= upto):
                 await connection.send(frame)
-        if then is None:
-            await connection.wait_closed()
-        elif then == ABRUPT:
-            connection.transport.abort()
-        else:
-            await connection.close(then)
+        await end(connection, then)
 
     return act
 

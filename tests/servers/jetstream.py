@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers.kafka import free_port
-from tests.servers.pds import Pds
+from tests.servers.pds import Pds, stop
 
 PROGRAM = "STARLINGD_TEST_JETSTREAM"
-STOP_SECONDS = 20.0
 
 
 class JetstreamMissingError(Exception):
@@ -53,9 +52,4 @@ def reading(pds: Pds, backfilled: str) -> Iterator[str]:
         try:
             yield f"ws://{address}"
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)

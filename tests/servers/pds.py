@@ -119,7 +119,7 @@ def running(**options: object) -> Iterator[Pds]:
             _await_health(pds, process, log)
             yield pds
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _await_health(pds: Pds, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -133,7 +133,8 @@ def _await_health(pds: Pds, process: subprocess.Popen[bytes], log: Path) -> None
     raise PdsFailedError(f"The PDS did not come up: {log.read_text()[-2_000:]}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server that ends by itself when told to, or else all the same."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -55,8 +55,8 @@ def mutated(became: dict[str, Counter[str]], slowest: float) -> list[str]:
     """Return a table of what became of mutated frames and lines."""
     return [
         "## Mutated frames and lines\n",
-        f"{COUNT:,} real frames and lines, half of them broken in their bytes, half with something odd in a form that is",
-        f"whole (`fuzzing` of the benchmarks). The slowest took {1e3 * slowest:.1f} ms of processor time.\n",
+        f"{COUNT:,} real frames and lines, half of them broken in their bytes, half with something odd in a whole form",
+        f"(`fuzzing` of the benchmarks). The slowest took {1e3 * slowest:.1f} ms of processor time.\n",
         f"| what became of them | {' | '.join(became)} |",
         "| --- |" + " ---: |" * len(became),
         *(f"| {name} | {' | '.join(f'{counts[name]:,}' for counts in became.values())} |" for name in names(became)),

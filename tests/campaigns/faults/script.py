@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from websockets.asyncio.server import ServerConnection
 
 from tests.campaigns.faults.wires import Entry, Wire, moment, rev
-from tests.servers.fake_host import ABRUPT, Act
+from tests.servers.fake_host import Act, end
 from tests.unit.consumers.frames import ACTOR, LIKE
 
 Record = tuple[str, str]
@@ -133,13 +133,3 @@ class Script:
             if meaning.rejected:
                 reckoning.rejected[meaning.rejected] += 1
         return reckoning
-
-
-async def end(connection: ServerConnection, code: int | None) -> None:
-    """Close with a code, without a word, or not at all."""
-    if code is None:
-        await connection.wait_closed()
-    elif code == ABRUPT:
-        connection.transport.abort()
-    else:
-        await connection.close(code)

@@ -10,9 +10,9 @@ from random import Random
 from websockets.asyncio.server import ServerConnection
 
 from tests.campaigns.faults.rows import EVERY, RELAY, V1, V2, Acts, Fault
-from tests.campaigns.faults.script import Script, end
+from tests.campaigns.faults.script import Script
 from tests.campaigns.faults.wires import Entry
-from tests.servers.fake_host import ABRUPT
+from tests.servers.fake_host import ABRUPT, end
 from tests.servers.fake_jetstream import cursor_too_old
 
 ITEMS = 90
