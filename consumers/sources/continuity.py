@@ -83,7 +83,9 @@ class Continuity:
         return distance > RESET_DISTANCE or (unsaid and (self.first or distance > REORDER_DISTANCE))
 
     def restart(self, cause: str) -> None:
-        """Begin the next epoch: the host's seqs no longer compare with the cursor."""
+        """Begin the next epoch, unless nothing of this one came yet: the host's seqs do not compare with the cursor."""
+        if self.anew:
+            return
         self.resets += 1
         self.cursor = self.base + MAX_SEQ
         self.cause = cause

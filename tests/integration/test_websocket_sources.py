@@ -162,10 +162,11 @@ async def test_a_slow_consumer_error_is_counted_and_resumed():
 
 
 async def test_after_a_future_cursor_the_host_is_read_from_now_in_a_new_epoch():
-    async with FakeHost([sends(error_frame("FutureCursor"), then=1008), replays(commits(1, 3))]) as host:
+    future = sends(error_frame("FutureCursor"), then=1008)
+    async with FakeHost([future, future, replays(commits(1, 3))]) as host:
         source = relay(host)
         whole = await until(source, lambda d: len(d.events) >= 6, cursor=1_000)
-    assert host.cursors == [1_000, None]
+    assert host.cursors == [1_000, None, None]
     assert seqs(whole.events) == [MAX_SEQ + 1, MAX_SEQ + 2, MAX_SEQ + 3]
     assert [gap.cause for gap in whole.gaps] == ["future_cursor"]
     async with FakeHost([replays(commits(1, 5))]) as host:
