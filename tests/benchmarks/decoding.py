@@ -19,9 +19,11 @@ from rich.table import Table
 from consumers.scoring import load_scorer, no_score
 from consumers.sources import Delivery
 from consumers.sources.decoding.jetstream1 import decode_line
+from consumers.sources.decoding.jetstream2 import decode_message
 from consumers.sources.decoding.reading import Reading
 from consumers.sources.decoding.relay import decode_frame
 from tests.benchmarks._timing import machine
+from tests.campaigns.upstream import as_v2
 from tests.unit.consumers.corpus import raw_frames, v1_lines
 
 PASSES = 300
@@ -83,6 +85,7 @@ def main() -> None:
     except pytest.skip.Exception as absent:
         print(absent)
         return
+    messages = [as_v2(line, seq) for seq, line in enumerate(lines, start=1)]
     rows: list[tuple[str, Work, Sequence[bytes], int]] = [
         ("relay frames → events", ours(decode_frame), frames, PASSES),
         ("  with the hash of every record checked", ours(decode_frame, check_cids=True), frames, PASSES),
@@ -90,6 +93,7 @@ def main() -> None:
         ("  DAG-CBOR of the frame alone (libipld)", each(decode_dag_cbor_multi), frames, PASSES),
         ("  atproto SDK: frame models alone", sdk_frames, frames, PASSES // 10),
         ("  atproto SDK: frame, CAR and record models", sdk, frames, PASSES // 10),
+        ("Jetstream v2 messages → events", ours(decode_message), messages, PASSES),
         ("Jetstream v1 lines → events", ours(decode_line), lines, PASSES),
         ("  with VADER", ours(decode_line, score=load_scorer()), lines, PASSES // 10),
         ("  JSON alone (orjson)", each(orjson.loads), lines, PASSES),
