@@ -88,10 +88,12 @@ def account(outcome: Outcome, heard: Delivery, bridge: Bridge, found: Found) -> 
     outcome.check(set(found.acted.values()) <= {1} and set(found.met.values()) <= {1}, "the log has an event twice")
 
 
-def cover(outcome: Outcome, made: Mapping[Record, int], found: Found, *, premature: bool = False) -> None:
+def cover(
+    outcome: Outcome, made: Mapping[Record, int], found: Found, *, premature: bool = False, slack: int = 0
+) -> None:
     """Hold the gaps to what was made and is not in the log, stretch by stretch.
 
-    `premature`: gaps may be said where it came after all.
+    `premature`: gaps may be said where it came after all. `slack`: µs by which they may be too wide.
     """
     times = sorted({(t, record in found.acted) for record, t in made.items()})
     stretches: list[list[int]] = []
@@ -107,7 +109,7 @@ def cover(outcome: Outcome, made: Mapping[Record, int], found: Found, *, prematu
     for first, last in stretches:
         before = max((t for t in there if t < first), default=0)
         after = min((t for t in there if t > last), default=times[-1][0])
-        saying = {gap for gap in left if before <= gap.start < first and last < gap.end <= after}
+        saying = {gap for gap in left if before - slack <= gap.start < first and last < gap.end <= after + slack}
         outcome.check(len(saying) == 1, f"{len(saying)} gaps say a loss from {first} to {last}, cut at what came")
         left -= saying
     outcome.check(

@@ -30,6 +30,8 @@ class Fault:
     options: dict[str, float] = field(default_factory=dict)
     premature: bool = False
     """Whether a gap is said before what seems to be missing comes."""
+    slack: int = 0
+    """Seconds by which a gap may be too wide: where what is beside it comes out of order."""
     exact: bool = True
     """Whether all that was sent must have been read: not where a connection ends in the middle."""
 

@@ -87,7 +87,7 @@ async def trial(fault: Fault, protocol: str, folder: Path) -> Outcome:
         found.acted == found.met and found.acted.keys() <= script.made.keys(),
         "the log does not hold each like, and only these, for who gave and who got it",
     )
-    cover(outcome, script.made, found, premature=fault.premature)
+    cover(outcome, script.made, found, premature=fault.premature, slack=fault.slack * 1_000_000)
     outcome.check(
         outcome.gaps.keys() <= set(fault.causes) and bool(outcome.gaps) == bool(fault.causes),
         f"gaps of {set(outcome.gaps)}, not {fault.causes}",
