@@ -40,7 +40,10 @@ def decode_message(message: bytes, reading: Reading, into: Delivery, position: i
             return notice(payload, fatal=kind == "error")
         seq = check_seq(payload["seq"])
         t = check_time(microseconds(payload.get("witnessedAt") or payload["time"]), reading)
-        events = _events(kind, payload, t, reading)
+        if kind == "commit":
+            events = operation(reading, payload, payload["did"], t, reading.seq_base + seq)
+        else:
+            events = _other(kind, payload, t, reading.seq_base + seq, reading)
         if isinstance(events, str):
             into.ignored[events] += 1
         else:
@@ -67,11 +70,8 @@ def _open(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return payload["$type"].rpartition("#")[2], payload
 
 
-def _events(kind: str, payload: dict[str, Any], t: int, reading: Reading) -> list[Event] | str:
-    """Return the events of a payload, or the reason to ignore it."""
-    seq = reading.seq_base + payload["seq"]
-    if kind == "commit":
-        return operation(reading, payload, payload["did"], t, seq)
+def _other(kind: str, payload: dict[str, Any], t: int, seq: int, reading: Reading) -> list[Event] | str:
+    """Return the events of a payload that is not a commit, or the reason to ignore it."""
     if kind == "identity":
         return [records.identity(reading, check_did(payload["did"]), t, seq)]
     if kind == "account":

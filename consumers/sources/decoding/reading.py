@@ -54,7 +54,8 @@ class MalformedError(Exception):
         self.detail = detail
 
 
-class Mark(NamedTuple):
+@dataclass(slots=True)
+class Mark:
     """Where a frame stands in its stream. `t`, µs, is None where the frame has none that can be believed."""
 
     seq: int

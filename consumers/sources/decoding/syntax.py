@@ -1,7 +1,7 @@
 """The names of the AT protocol, as its specification writes them: DIDs, AT-URIs, paths of records, datetimes."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from consumers.sources.decoding.reading import MalformedError
 
@@ -10,6 +10,9 @@ _DID = r"(?:did:plc:[a-z2-7]{24}|did:[a-z]+:[A-Za-z0-9._:%-]{0,2000}[A-Za-z0-9._
 _HANDLE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?\.){1,125}[A-Za-z](?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])?"
 _NSID = r"[A-Za-z][A-Za-z0-9.-]{0,316}"
 _RKEY = r"[A-Za-z0-9._:~-]{1,512}"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 _is_did = re.compile(_DID).fullmatch
 _at_uri = re.compile(f"at://(?:({_DID})|{_HANDLE})(?:/({_NSID})(?:/{_RKEY})?)?").fullmatch
@@ -64,11 +67,6 @@ def collection_of(path: str) -> str:
 def microseconds(text: str) -> int:
     """Return an ISO 8601 datetime with an offset as µs since the epoch."""
     try:
-        moment = datetime.fromisoformat(text)
-        # Microseconds are exact: a float of seconds in this century is good to a quarter of one.
-        t = round(moment.timestamp() * 1_000_000)
+        return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
     except (TypeError, ValueError, OverflowError):
-        raise MalformedError("bad_time", "not an ISO 8601 datetime") from None
-    if moment.tzinfo is None:
-        raise MalformedError("bad_time", "a datetime without an offset")
-    return t
+        raise MalformedError("bad_time", "not an ISO 8601 datetime with an offset") from None
