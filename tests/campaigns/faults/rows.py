@@ -177,7 +177,7 @@ def _faults() -> Iterator[Fault]:
         yield Fault(f"closes {how}", EVERY, _closes(code), exact=code != ABRUPT)
     for status in (429, 503):
         yield Fault(f"refuses with HTTP {status}", EVERY, _refused(status))
-    yield Fault("falls silent on an open connection", EVERY, _stalls, options={"stall_after": 0.3})
+    yield Fault("falls silent on an open connection", EVERY, _stalls, options={"stall_after": 1.0})
     for name in dict.fromkeys(name for wire in WIRES.values() for name in wire.bad(1)):
         yield Fault(name, tuple(key for key, wire in WIRES.items() if name in wire.bad(1)), _one_bad(name))
     yield Fault("200 operations, the most allowed", (RELAY,), _two_hundred)
