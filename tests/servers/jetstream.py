@@ -1,7 +1,7 @@
 """The real Jetstream v2 on loopback, reading one PDS, where a machine has its program.
 
 No package registry that tests may use has it by name: `STARLINGD_TEST_JETSTREAM` names the program. Its command line is
-that of version 0.2, read in its source.
+that of version 0.2 as its source has it; with the program itself this has not been run yet.
 """
 
 import os
