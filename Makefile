@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 UV := $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format kafka lock audit bench kills faults clean
+.PHONY: help setup demo test check format kafka lock audit bench kills faults mutants clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,7 +51,7 @@ kafka: $(STAMP) ## start a real one-node Kafka on 127.0.0.1:9092 until Ctrl-C
 
 lock: $(STAMP) ## resolve the newest versions into constraints.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --no-emit-index-url --no-annotate \
-	  --custom-compile-command "make lock" --group dev --group bench pyproject.toml --output-file constraints.txt
+	  --custom-compile-command "make lock" --group dev --group bench --group mutation pyproject.toml --output-file constraints.txt
 
 audit: $(STAMP) ## hold the pinned versions against the published advisories
 	@$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
@@ -64,9 +64,14 @@ kills: $(STAMP) ## kill bridge, worker and broker at random and recount (KILLS=1
 faults: $(STAMP) ## read hosts with every fault we know of and recount (SEED=1)
 	@$(BIN)/python -m tests.campaigns.faults --seed $(SEED)
 
+ONLY ?=
+mutants: $(STAMP) ## change windows, counting and checkpoints and see a test fail (ONLY=consumers/gaps.py)
+	@$(UV) --group mutation
+	@$(BIN)/python -m tests.campaigns.mutants $(ONLY)
+
 bench: $(STAMP) ## run the benchmarks and print their tables
 	@$(UV) --group bench
 	@$(BIN)/python -m tests.benchmarks
 
 clean: ## remove the environment and what the tools left
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build dist *.egg-info mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

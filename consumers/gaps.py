@@ -35,7 +35,7 @@ def read_gap(record: Mapping[str, Any]) -> Gap:
 def uncovered(gaps: Iterable[Gap], start: int, end: int) -> int:
     """Return how many µs of [start, end) lie in at least one gap."""
     total, reached = 0, start
-    for gap in sorted(gaps, key=lambda gap: gap.start):
+    for gap in sorted(gaps):
         first, last = max(gap.start, reached), min(gap.end, end)
         if last > first:
             total += last - first
@@ -64,8 +64,5 @@ class Gaps:
 
     def coverage(self, start: int, end: int, extra: Iterable[Gap] = ()) -> Coverage:
         """Return how much of [start, end) was covered, with the gaps that touch it, earliest first."""
-        touching = sorted(
-            (gap for gap in self.known.union(extra) if gap.start < end and gap.end > start),
-            key=lambda gap: (gap.start, gap.end, gap.cause),
-        )
+        touching = sorted(gap for gap in self.known.union(extra) if gap.start < end and gap.end > start)
         return Coverage(1.0 - uncovered(touching, start, end) / (end - start), tuple(touching))

@@ -26,7 +26,7 @@ class Rejected:
     size: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, frozen=True, order=True)
 class Gap:
     """A stretch of network time, µs, that no continuous stream covered.
 

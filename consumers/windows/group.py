@@ -132,7 +132,7 @@ class Windows:
         start, before = end - shape.length, end - 2 * shape.length
         agents, current, preceding = gather([part.state for part in self.parts.values()])
         self.gaps.forget(before)
-        unheard = [Gap(before, self.origin, BEFORE_THE_STREAM)] if self.origin > before else []
+        unheard = [Gap(before, max(before, self.origin), BEFORE_THE_STREAM)]
         greatest = self.greatest
         if greatest is not None and end - greatest > shape.idle_timeout:
             unheard.append(Gap(greatest, end, SILENCE))
@@ -158,7 +158,7 @@ class Windows:
             "head": self.head,
             "origin": self.origin,
             "quiet": self._quiet,
-            "gaps": [[gap.start, gap.end, gap.cause] for gap in sorted(self.gaps.known, key=lambda gap: gap.start)],
+            "gaps": [[gap.start, gap.end, gap.cause] for gap in sorted(self.gaps.known)],
         }
         images = {}
         for partition, part in self.parts.items():
@@ -175,6 +175,6 @@ class Windows:
         for partition, (plain, arrays) in images.items():
             part = windows.parts[partition]
             part.top, part.marks, part.erased = plain["top"], dict(plain["marks"]), set(plain["erased"])
-            part.epochs = dict(plain.get("epochs", {}))
+            part.epochs = dict(plain["epochs"])
             part.state.load(arrays, windows.head)
         return windows

@@ -11,7 +11,7 @@ class Slots:
 
     def __init__(self) -> None:
         self.of: dict[str, int] = {}
-        self.names: NDArray[np.object_] = np.full(_FIRST_CAPACITY, None, object)
+        self.names: NDArray[np.object_] = np.full(_FIRST_CAPACITY, None)
         self.used = 0
         self._free: list[int] = []
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
@@ -42,7 +42,7 @@ class Slots:
 
     def _grow(self, capacity: int) -> None:
         """Make room for `capacity` slots."""
-        names = np.full(capacity, None, object)
+        names = np.full(capacity, None)
         names[: len(self.names)] = self.names
         ordered = np.zeros(capacity, np.bool_)
         ordered[: len(self._ordered)] = self._ordered

@@ -105,11 +105,11 @@ class State:
             self.slots.free(slot)
             self.evicted += 1
 
-    def erase(self, agent: str) -> bool:
-        """Forget an agent at once, in both windows and every bucket; tell whether anything was known of it."""
+    def erase(self, agent: str) -> None:
+        """Forget an agent at once, in both windows and every bucket."""
         slot = self.slots.of.get(agent)
         if slot is None:
-            return False
+            return
         self._make_room()
         for sums in self._sums:
             sums[slot] = 0
@@ -117,7 +117,6 @@ class State:
             delta.erase(slot)
         self._last[slot] = 0
         self.slots.free(slot)
-        return True
 
     def dump(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that `load` makes the same state of; the sums follow from the buckets."""
@@ -143,13 +142,13 @@ class State:
         names = _split(arrays["names"].tobytes(), arrays["name_lengths"])
         self.slots.restore(arrays["slots"].astype(np.int64), names)
         self._make_room()
-        ends = np.cumsum(arrays["bucket_cells"], dtype=np.int64)
+        ends = [0, *np.cumsum(arrays["bucket_cells"]).tolist()]
         cells, amounts = arrays["cells"], arrays["amounts"]
-        if (int(ends[-1]) if ends.size else 0) != cells.size or cells.size != amounts.size:
+        if not ends[-1] == cells.size == amounts.size:
             raise ValueError("the buckets and their cells are not of one length")
-        pieces = zip(np.split(cells, ends[:-1]), np.split(amounts, ends[:-1]), strict=True)
-        for bucket, (own, values) in zip(arrays["buckets"].tolist(), pieces, strict=False):
-            self.deltas[bucket] = Delta(own.copy(), values.copy())
+        for bucket, (first, last) in zip(arrays["buckets"].tolist(), pairwise(ends), strict=True):
+            own = cells[first:last].copy()
+            self.deltas[bucket] = Delta(own, amounts[first:last].copy())
             self._last[own // WIDTH] = bucket
         if head is not None:
             self.advance(head)
@@ -157,7 +156,7 @@ class State:
 
 def _split(blob: bytes, lengths: NDArray[np.generic]) -> list[str]:
     """Cut a blob into names of the given lengths in bytes."""
-    bounds = [0, *np.cumsum(lengths, dtype=np.int64).tolist()]
+    bounds = [0, *np.cumsum(lengths).tolist()]
     if bounds[-1] != len(blob):
         raise ValueError("the names and their lengths do not agree")
     if not blob.isascii():

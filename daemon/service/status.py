@@ -72,7 +72,7 @@ def _worker(service: "Service") -> dict[str, Any]:
         "fold": counters(windows.stats),
         "gaps": [
             {"start": moment(gap.start), "end": moment(gap.end), "cause": gap.cause}
-            for gap in sorted(windows.gaps.known, key=lambda gap: gap.start)
+            for gap in sorted(windows.gaps.known)
         ],
         "checkpoints": saved,
     }

@@ -148,7 +148,7 @@ async def test_the_same_operations_from_another_host_are_repeats(tmp_path) -> No
         assert counted(await held(log)) == EXPECTED
 
 
-@settings(max_examples=40, deadline=None)
+@settings(deadline=None)
 @given(
     crashes=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 5), st.booleans()), max_size=4),
     repeats=st.integers(0, 6),

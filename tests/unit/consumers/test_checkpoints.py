@@ -65,7 +65,7 @@ def test_the_newest_two_are_kept_newest_first(tmp_path: Path) -> None:
 FILES = ("manifest.json", "partition-00000.state", "cycle.blob")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(
     name=st.sampled_from(FILES), place=st.floats(0, 1, exclude_max=True), mend=st.sampled_from(("flip", "cut", "grow"))
 )

@@ -1,5 +1,7 @@
 """Coverage is what the union of the gaps leaves, microsecond for microsecond."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,10 @@ def test_overlapping_gaps_count_once(some: list[Gap], start: int, length: int) -
     coverage = known.coverage(start, start + length)
     assert coverage.fraction == pytest.approx(1 - len(missing) / length)
     assert set(coverage.gaps) == {g for g in some if g.end > g.start and g.start < start + length and g.end > start}
-    assert known.seen.total() == len({gap for gap in some if gap.end > gap.start})
+    assert list(coverage.gaps) == sorted(coverage.gaps, key=lambda gap: (gap.start, gap.end, gap.cause))
+    distinct = {gap for gap in some if gap.end > gap.start}
+    assert known.seen == Counter(gap.cause for gap in distinct)
+    assert known.microseconds.total() == sum(gap.end - gap.start for gap in distinct)
 
 
 def test_gaps_that_no_later_window_touches_are_forgotten() -> None:
@@ -36,9 +41,22 @@ def test_gaps_that_no_later_window_touches_are_forgotten() -> None:
     assert known.known == {Gap(5, 11, "x")}
 
 
-def test_a_gap_is_read_as_it_was_written() -> None:
-    gap = Gap(3, 9, "seq_jump")
+@pytest.mark.parametrize("gap", [Gap(3, 9, "seq_jump"), Gap(3, 3, "downtime")])
+def test_a_gap_is_read_as_it_was_written(gap: Gap) -> None:
     assert read_gap(gap_record("relay:x", gap)) == gap
+
+
+def test_a_gaps_record_says_its_source_and_its_turn_where_there_is_one() -> None:
+    record = {"v": 1, "kind": "gap", "src": "relay:x", "start": 3, "end": 9, "cause": "seq_jump"}
+    assert gap_record("relay:x", Gap(3, 9, "seq_jump")) == record
+    assert gap_record("relay:x", Gap(3, 9, "seq_jump"), 7) == {**record, "epoch": 7}
+
+
+def test_what_is_known_of_beside_the_gaps_counts_for_one_window_alone() -> None:
+    known = Gaps()
+    known.add(Gap(0, 10, "x"))
+    assert known.coverage(0, 40, [Gap(30, 50, "y"), Gap(5, 20, "y")]).fraction == pytest.approx(0.25)
+    assert known.coverage(0, 40).gaps == (Gap(0, 10, "x"),)
 
 
 @pytest.mark.parametrize("change", [{"start": "1"}, {"end": None}, {"start": 10}, {"cause": 3}])

@@ -9,6 +9,7 @@ import pytest
 from consumers.gaps import gap_record
 from consumers.sources import Gap
 from consumers.windows.delta import WIDTH
+from consumers.windows.fold import first_time
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape, WindowError
 from tests.unit.consumers.factories import SECOND, START, count, event, feed
@@ -27,6 +28,24 @@ def test_an_event_is_in_twelve_current_windows_then_in_twelve_preceding_ones_the
     covered = [snapshot for snapshot in snapshots if snapshot.preceding is not None]
     assert covered[0].end == START + 24 * SECOND
     assert [count(snapshot, "a", "posts", preceding=True) for snapshot in covered] == [1] + [0] * 15
+
+
+def test_a_snapshot_says_which_window_it_is_and_how_far_the_stream_had_come() -> None:
+    (*_, last) = feed(windows(), [event("a"), event("a", at=2), event("a", at=3.5)])
+    assert (last.lens, last.start, last.end) == ("all", START - 9 * SECOND, START + 3 * SECOND)
+    assert last.watermark == START + 3.5 * SECOND
+
+
+def test_no_window_closes_before_it_is_due_and_none_before_the_first_event() -> None:
+    state = windows(lateness=2 * SECOND)
+    with pytest.raises(ValueError, match="before they begin"):
+        state.fold(0, [event("a").encode()], 0)
+    with pytest.raises(ValueError, match="no window is due"):
+        state.close(START)
+    feed(state, [event("a")])
+    with pytest.raises(ValueError, match="no window is due"):
+        state.close(START + 3 * SECOND - 1)
+    assert state.close(START + 3 * SECOND) is not None
 
 
 def test_the_crossing_event_waits_for_the_lateness() -> None:
@@ -89,8 +108,10 @@ def test_valences_are_summed_as_integers_and_alarm_begins_at_minus_one_half() ->
 def test_an_account_that_is_gone_leaves_windows_and_buckets_at_once_and_is_named(status: str) -> None:
     state = windows()
     feed(state, [event("gone", "post"), event("stays"), event("gone", "post", at=1), event("stays", at=2)])
-    (snapshot,) = feed(state, [event("gone", "account", at=2, status=status), event("stays", at=3)])
-    assert snapshot.erased == ["gone"]
+    gone = [event(agent, "account", at=2, status=status) for agent in ("gone", "nobody")]
+    (snapshot,) = feed(state, [*gone, event("stays", at=3)])
+    assert snapshot.erased == ["gone", "nobody"]
+    assert state.stats.erased == 2
     assert snapshot.agents == ["stays"]
     held = state.parts[0].state
     assert "gone" not in held.slots.of
@@ -162,7 +183,7 @@ def test_a_malformed_record_is_counted_and_changes_nothing(value: bytes | None) 
 def test_after_the_last_agent_one_empty_snapshot_says_so_and_a_silent_year_is_passed_over() -> None:
     snapshots = feed(windows(), [event("a"), event("b", at=365 * 86_400), event("b", at=365 * 86_400 + 1)])
     assert len(snapshots) == 24 + 1 + 1
-    assert snapshots[24].agents == []
+    assert (snapshots[24].agents, snapshots[24].end) == ([], START + 25 * SECOND)
     assert snapshots[25].agents == ["b"]
     assert snapshots[25].end == START + (365 * 86_400 + 1) * SECOND
 
@@ -174,6 +195,7 @@ def test_a_preceding_window_is_given_once_the_stream_reaches_back_over_it() -> N
     assert given[0] == START + 25 * SECOND
     assert [gap.cause for gap in snapshots[0].coverage.gaps] == ["before_the_stream"]
     assert snapshots[0].coverage.fraction == pytest.approx(0.5 / 12)
+    assert snapshots[0].preceding_coverage.fraction == 0.0
     assert snapshots[-1].coverage.fraction == snapshots[-1].preceding_coverage.fraction == 1.0
 
 
@@ -189,6 +211,16 @@ def test_a_gap_counts_once_in_every_window_that_it_touches() -> None:
     assert touched[5].coverage.gaps[0].cause == "seq_jump"
     assert state.gaps.seen == {"seq_jump": 1}
     assert not state.gaps.known
+
+
+def test_a_preceding_window_of_which_nothing_was_covered_is_not_given() -> None:
+    state = windows()
+    feed(state, [event("clock", at=second) for second in range(40)])
+    state.gaps.add(Gap(START + 40 * SECOND, START + 60 * SECOND, "downtime"))
+    snapshots = feed(state, [event("clock", at=second) for second in range(60, 90)])
+    ends = {(snapshot.end - START) // SECOND: snapshot for snapshot in snapshots}
+    assert [end for end, snapshot in ends.items() if snapshot.preceding is None] == list(range(64, 73))
+    assert ends[73].preceding_coverage.fraction == pytest.approx(1 / 12)
 
 
 def test_time_that_only_the_wall_clock_closed_is_said_as_silence() -> None:
@@ -226,3 +258,13 @@ def test_sums_beyond_int32_are_cut_to_it() -> None:
 def test_windows_that_cannot_be_are_refused_in_one_sentence(changes: dict, said: str) -> None:
     with pytest.raises(WindowError, match=said):
         Shape(**({"length": 12 * SECOND, "bucket": SECOND} | changes))
+
+
+def test_the_least_windows_are_of_twelve_buckets_of_a_microsecond() -> None:
+    assert Shape(length=12, bucket=1).fingerprint() == {"length": 12, "bucket": 1, "hop": 1}
+
+
+def test_the_first_time_is_that_of_the_first_record_that_has_one() -> None:
+    records = [None, b"{", b"[]", b'{"kind":"gap"}', b'{"t":"x"}', event("a", at=3).encode(), event("a").encode()]
+    assert first_time(records) == START + 3 * SECOND
+    assert first_time(records[:5]) is None

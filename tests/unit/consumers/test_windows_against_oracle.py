@@ -97,7 +97,7 @@ def phases(shape: Shape) -> tuple[int, int]:
     return shape.bucket, shape.phase_buckets
 
 
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 @given(data=st.data(), events=streams(), shape=st.sampled_from(SHAPES))
 def test_every_window_equals_a_recount_whatever_the_batches_partitions_repeats_and_kills(data, events, shape) -> None:
     count = data.draw(st.integers(1, 3), "partitions")

@@ -85,6 +85,20 @@ async def test_a_window_waits_for_the_slowest_partition_and_the_other_is_not_fol
     assert [count(snapshot, "a", "posts") for snapshot in bench.closed] == [0, 0, 0, 0, 0, 1]
 
 
+async def test_a_partition_that_holds_nothing_yet_is_waited_for_until_it_was_silent(log) -> None:
+    clock = Clock(5)
+    bench = Bench(log, clock)
+    await bench.put(0, [event("a"), event("a", at=5)])
+    await bench.worker.start()
+    clock.pass_(29)
+    await bench.worker.step(wait=0)
+    assert bench.ends == []
+    clock.pass_(1)
+    await bench.put(0, [event("a", at=6)])
+    await bench.worker.step(wait=0)
+    assert bench.ends == [1, 2, 3, 4, 5, 6]
+
+
 async def test_a_partition_read_to_its_end_and_silent_is_no_longer_waited_for(log) -> None:
     clock = Clock(5)
     bench = Bench(log, clock)
