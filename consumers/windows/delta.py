@@ -21,8 +21,8 @@ _PENDING = 64
 def narrow(values: NDArray[np.integer]) -> NDArray[np.integer]:
     """Return the values as int32 where they all fit, which is nearly always and halves the memory held."""
     if values.size and (values.min() < _INT32.min or values.max() > _INT32.max):
-        return values.astype(np.int64, copy=False)
-    return values.astype(np.int32, copy=False)
+        return values
+    return values.astype(np.int32)
 
 
 def summed(cells: NDArray[np.integer], amounts: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
@@ -30,7 +30,7 @@ def summed(cells: NDArray[np.integer], amounts: NDArray[np.integer]) -> tuple[ND
     order = np.argsort(cells)
     cells, amounts = cells[order], amounts[order]
     starts = np.flatnonzero(np.concatenate(([True], cells[1:] != cells[:-1])))
-    return cells[starts], np.add.reduceat(amounts, starts, dtype=np.int64)
+    return cells[starts], np.add.reduceat(amounts, starts)
 
 
 def _empty() -> NDArray[np.integer]:
@@ -71,6 +71,5 @@ class Delta:
         self.settle()
         first, last = np.searchsorted(self.cells, (slot * WIDTH, (slot + 1) * WIDTH))
         if last > first:
-            kept = np.ones(self.cells.size, np.bool_)
-            kept[first:last] = False
-            self.cells, self.amounts = self.cells[kept], self.amounts[kept]
+            self.cells = np.delete(self.cells, slice(first, last))
+            self.amounts = np.delete(self.amounts, slice(first, last))

@@ -62,3 +62,4 @@ def test_one_slot_is_erased_and_its_neighbours_stay() -> None:
 
 def test_an_empty_bucket_touches_no_slot() -> None:
     assert added().slots().tolist() == []
+    assert added().cells.dtype == added().amounts.dtype == np.int32

@@ -90,6 +90,55 @@ def test_a_claim_that_is_none_is_refused(record) -> None:
         read_claim(record)
 
 
+async def test_a_claim_is_in_every_partition_and_names_all_that_its_source_writes_under() -> None:
+    async with SqliteLog(":memory:") as log:
+        await opened(log)
+        tenure = Tenure(log, TOPICS.events, PARTITIONS, "relay:one,two")
+        await tenure.claim(5)
+        reader = await log.reader(TOPICS.events, await log.begin_offsets(TOPICS.events))
+        chunks = await reader.poll()
+        assert sorted(chunk.partition for chunk in chunks) == list(range(PARTITIONS))
+        records = [orjson.loads(value) for chunk in chunks for value in chunk.values]
+        assert records == [
+            {"v": 1, "kind": "bridge", "src": tenure.srcs, "epoch": 5, "holder": tenure.holder}
+        ] * PARTITIONS
+        assert read_claim(records[0]) == (["relay:one,two", "relay:one", "relay:two"], 5)
+
+
+@pytest.mark.parametrize(
+    ("src", "epoch", "superseded"),
+    [("relay:one", 6, True), ("relay:two", 5, True), ("relay:one", 4, False), ("relay:three", 9, False)],
+)
+async def test_a_claim_ends_the_turns_before_it_at_any_of_its_hosts_and_no_other(src, epoch, superseded) -> None:
+    async with SqliteLog(":memory:") as log:
+        await opened(log)
+        await log.append(TOPICS.events, [Entry(b"bridge", claim(9, "relay:one"), 0)])
+        tenure = Tenure(log, TOPICS.events, PARTITIONS, "relay:one,two")
+        await tenure.check()
+        await tenure.claim(5)
+        await log.append(TOPICS.events, [Entry(b"a", like(number).encode(), 0) for number in range(12_000)])
+        await log.append(TOPICS.events, [Entry(b"a", None, 0), Entry(b"bridge", claim(epoch, src), 0)])
+        await log.append(TOPICS.events, [Entry(b"bridge", claim(9, "relay:one"), 1)])
+        if superseded:
+            with pytest.raises(SupersededError):
+                await tenure.check()
+        else:
+            await tenure.check()
+        await tenure.close()
+
+
+async def test_one_who_claims_again_sees_who_came_between() -> None:
+    async with SqliteLog(":memory:") as log:
+        await opened(log)
+        tenure = Tenure(log, TOPICS.events, PARTITIONS, "relay:one")
+        await tenure.claim(5)
+        await log.append(TOPICS.events, [Entry(b"bridge", claim(8, "relay:one"), 0)])
+        await tenure.claim(7)
+        with pytest.raises(SupersededError):
+            await tenure.check()
+        await tenure.close()
+
+
 def claim(epoch: int, src: str = JETSTREAM) -> bytes:
     return orjson.dumps({"v": 1, "kind": "bridge", "src": [src], "epoch": epoch, "holder": "x"})
 

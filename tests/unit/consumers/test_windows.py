@@ -12,6 +12,7 @@ from consumers.windows.delta import WIDTH
 from consumers.windows.fold import first_time
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape, WindowError
+from engine.columns import INDEX
 from tests.unit.consumers.factories import SECOND, START, count, event, feed
 
 SHAPE = Shape(length=12 * SECOND, bucket=SECOND, lateness=0, idle_timeout=30 * SECOND)
@@ -65,9 +66,10 @@ def test_a_late_event_counts_in_every_later_window_that_holds_its_bucket() -> No
 @pytest.mark.parametrize(("behind", "dropped"), [(22.5, 0), (23.5, 1), (1_000, 1)])
 def test_what_no_later_window_holds_is_dropped_and_counted(behind: float, dropped: int) -> None:
     state = windows()
-    feed(state, [event("a"), event("a", at=100), event("late", at=100 - behind), event("late", "account", at=0)])
-    assert (state.stats.late, state.stats.dropped["too_late"]) == (1, dropped)
-    assert state.stats.events == 4
+    late = [event("late", at=100 - behind), event("late", at=100 - behind)]
+    feed(state, [event("a"), event("a", at=100), *late, event("late", "account", at=0)])
+    assert (state.stats.late, state.stats.dropped["too_late"]) == (2, 2 * dropped)
+    assert state.stats.events == 5
     assert state.agents == 2 - dropped
 
 
@@ -188,6 +190,28 @@ def test_after_the_last_agent_one_empty_snapshot_says_so_and_a_silent_year_is_pa
     assert snapshots[25].end == START + (365 * 86_400 + 1) * SECOND
 
 
+def test_a_table_of_many_agents_is_whole_and_by_name_over_all_partitions() -> None:
+    state = Windows(SHAPE, [0, 1])
+    state.begin(START)
+    names = [f"did:plc:{number:05d}" for number in range(20_000)]
+    for partition in (0, 1):
+        state.fold(partition, [event(name, "post").encode() for name in names[partition::2]], 0)
+    for partition, (name, at) in enumerate([("did:plc:00002", 1), ("did:plc:19999", 1)]):
+        state.fold(partition, [event(name, "post", at=at).encode()], 0)
+    snapshots = [state.close(START + 2 * SECOND) for _ in range(2)]
+    assert [snapshot.agents == names for snapshot in snapshots] == [True, True]
+    assert (snapshots[0].current[0] == 1).all()
+    assert np.flatnonzero(snapshots[1].current[0] == 2).tolist() == [2, 19_999]
+
+
+def test_folding_nothing_moves_nothing() -> None:
+    state = windows()
+    state.begin(START)
+    assert state.fold(0, [], 0) == 0
+    assert state.fold(0, [event("a").encode()], 1) == 1
+    assert (state.stats.records, state.agents) == (0, 0)
+
+
 def test_a_preceding_window_is_given_once_the_stream_reaches_back_over_it() -> None:
     ticks = [event("clock", at=0.5 + second) for second in range(40)]
     snapshots = feed(windows(), ticks)
@@ -233,12 +257,13 @@ def test_time_that_only_the_wall_clock_closed_is_said_as_silence() -> None:
     assert ends[-1].coverage.gaps[-1] == Gap(START + SECOND, START + 6 * SECOND, "silence")
 
 
-def test_sums_beyond_int32_are_cut_to_it() -> None:
+@pytest.mark.parametrize(("tone", "cut"), [(1, 2**31 - 1), (-1, -(2**31))])
+def test_sums_beyond_int32_are_cut_to_it(tone: int, cut: int) -> None:
     state = windows()
-    feed(state, [event("a", "post", valence=1.0)])
-    state.parts[0].state.add(START // SECOND, np.array([12]), np.array([1 << 40]))
+    feed(state, [event("a", "post", valence=tone)])
+    state.parts[0].state.add(START // SECOND, np.array([INDEX["valence"]]), np.array([tone << 40]))
     (snapshot,) = feed(state, [event("b", at=1)])
-    assert count(snapshot, "a", "valence") == 2**31 - 1
+    assert count(snapshot, "a", "valence") == cut
     assert snapshot.current.dtype == np.int32
     assert snapshot.current.shape == (WIDTH, 1)
 
