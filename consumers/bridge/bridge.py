@@ -150,7 +150,7 @@ class Bridge:
         if place is None:
             ends = await self._log.end_offsets(topic)
             place = Waypoint(0, {partition: max(0, end - TAIL) for partition, end in ends.items()})
-        epoch = max(self._now(), epoch + 1, place.epoch + 1)
+        epoch = max(self._now(), epoch + 1)
         while True:
             await tenure.claim(epoch)
             tail = await read_back(self._log, topic, place, self._memory, tenure)

@@ -51,7 +51,7 @@ class CursorFile:
             if document["v"] != VERSION or document["src"] != self._src:
                 raise ValueError("it is of another version or source")  # noqa: TRY301 - said with the others below
             trail = [_waypoint(*point) for point in document["trail"]]
-            return Position(document["cursor"], document["t"], trail, document.get("epoch", 0))
+            return Position(document["cursor"], document["t"], trail, document["epoch"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -85,5 +85,5 @@ class CursorFile:
             os.close(directory)
 
 
-def _waypoint(t: int, offsets: dict[str, int], epoch: int = 0) -> Waypoint:
+def _waypoint(t: int, offsets: dict[str, int], epoch: int) -> Waypoint:
     return Waypoint(t, {int(key): offset for key, offset in offsets.items()}, epoch)

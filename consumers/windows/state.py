@@ -6,6 +6,7 @@ matter. Memory is bounded by the agents seen in the buckets held: an agent in no
 """
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,7 +144,8 @@ class State:
         self.slots.restore(arrays["slots"].astype(np.int64), names)
         self._make_room()
         ends = [0, *np.cumsum(arrays["bucket_cells"]).tolist()]
-        cells, amounts = arrays["cells"], arrays["amounts"]
+        cells: NDArray[Any] = arrays["cells"]
+        amounts: NDArray[Any] = arrays["amounts"]
         if not ends[-1] == cells.size == amounts.size:
             raise ValueError("the buckets and their cells are not of one length")
         for bucket, (first, last) in zip(arrays["buckets"].tolist(), pairwise(ends), strict=True):

@@ -4,13 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.bridge.bridge import Bridge
+from consumers.bridge import bridge as bridging
+from consumers.bridge.bridge import HORIZON, Bridge
 from consumers.bridge.cursors import CursorFile
 from consumers.bridge.deadletters import Limits
 from consumers.events import Event
@@ -208,6 +210,66 @@ async def test_the_cursor_is_saved_at_most_every_second_and_never_before_the_app
         assert CursorFile(tmp_path, "relay:test").load().cursor == 2
 
 
+async def test_the_place_of_a_source_that_fell_silent_is_saved_all_the_same(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(bridging, "_SAVE_EVERY", 10_000)
+    clock, stop = Clock(), asyncio.Event()
+
+    class Silent(Script):
+        async def deliveries(self, _cursor: int | None) -> AsyncIterator[Delivery]:
+            yield script(1)[0]
+            clock.now += 10_000
+            await asyncio.Event().wait()
+
+    async with SqliteLog(":memory:") as log:
+        await opened(log)
+        bridge = Bridge(Silent([]), log, TOPICS, PARTITIONS, tmp_path, now=clock)
+        running = asyncio.create_task(bridge.run(stop))
+        async with asyncio.timeout(20):
+            while not bridge.stats.saves:  # noqa: ASYNC110 - the bridge tells nobody when it has saved
+                await asyncio.sleep(0.01)
+        assert CursorFile(tmp_path, "relay:test").load().cursor == 2
+        stop.set()
+        await running
+
+
+async def test_the_place_says_where_the_log_was_a_horizon_ago_and_how_it_went_on(tmp_path) -> None:
+    step = HORIZON // 8
+    async with SqliteLog(":memory:") as log:
+        await opened(log)
+        bridge = Bridge(Script([]), log, TOPICS, PARTITIONS, tmp_path, now=Clock())
+        await bridge.restore()
+        for number in range(10):
+            for late in (0, step // 2):
+                told = replace(like(2 * number)[0], t=START + number * step + late, rev=f"{number} {late}")
+                await bridge.deliver([Delivery(cursor=number * step + late + 1, events=[told])])
+                await bridge.save()
+        place = CursorFile(tmp_path, "relay:test").load()
+        assert (place.cursor, place.t) == (9 * step + step // 2 + 1, START + 9 * step + step // 2)
+        assert [point.t for point in place.trail] == [START + number * step for number in range(1, 10)]
+        assert [sum(point.offsets.values()) for point in place.trail] == [PARTITIONS + 2 * n + 1 for n in range(1, 10)]
+        assert {point.epoch for point in place.trail} == {place.epoch} == {bridge._tenure.epoch}
+
+
+async def test_what_came_and_what_became_of_it_is_counted() -> None:
+    def delivery(cursor: int | None, *events: Event) -> Delivery:
+        bad = [Rejected("not_json", "at byte 3", f"relay:test@{cursor}", 40)]
+        return Delivery(cursor, 3, 4, 1, list(events), Counter(other=2), bad, [Gap(START, START + 1, "seq_jump")])
+
+    async with SqliteLog(":memory:") as log:
+        await opened(log)
+        bridge = Bridge(Script([]), log, TOPICS, PARTITIONS, None, now=Clock())
+        await bridge.restore()
+        await bridge.deliver([])
+        await bridge.deliver([delivery(1, *like(9)), delivery(2, *like(2)), delivery(None, *like(9))])
+        await bridge.deliver([delivery(None)])
+        stats = bridge.stats
+        assert (stats.frames, stats.operations, stats.accepted) == (12, 16, 4)
+        assert (stats.ignored, stats.rejected, stats.gaps) == ({"other": 8}, {"not_json": 4}, {"seq_jump": 4})
+        assert (stats.events, stats.duplicates) == ({"like": 4}, 2)
+        assert stats.deadletters + stats.overflow == 4
+        assert (stats.cursor, stats.t) == (2, START + 9_000)
+
+
 async def test_a_slow_log_stops_the_reading_of_the_source() -> None:
     taken = 0
     gate = asyncio.Event()
@@ -284,9 +346,9 @@ async def test_a_gap_is_in_every_partition_and_one_of_unknown_start_begins_where
         await bridge.restore()
         for delivery in deliveries:
             await bridge.deliver([delivery])
-        found = Counter(
-            (record["start"], record["end"], record["cause"]) for record in await held(log) if record["kind"] == "gap"
-        )
+        records = [record for record in await held(log) if record["kind"] == "gap"]
+        assert {(record["src"], record["epoch"]) for record in records} == {("relay:test", bridge._tenure.epoch)}
+        found = Counter((record["start"], record["end"], record["cause"]) for record in records)
         assert found == {
             (START + 5, START + 9, "seq_jump"): PARTITIONS,
             (START + 2_000, START + 10_000, "outdated_cursor"): PARTITIONS,

@@ -38,7 +38,7 @@ def saved(directory: Path) -> dict:
 
 @pytest.mark.parametrize(
     "change",
-    [{"v": 2}, {"src": "relay:other"}, {"trail": None}, {"trail": [3]}, {"trail": [[1, {"x": 2}]]}, {"trail": [[1, 2]]}],
+    [{"v": 2}, {"src": "relay:other"}, {"trail": None}, {"trail": [3]}, {"trail": [[1, {"x": 2}, 3]]}, {"trail": [[1, 2]]}],
 )
 def test_what_is_of_another_version_or_source_or_damaged_is_no_place(tmp_path: Path, change: dict) -> None:
     document = saved(tmp_path)
@@ -49,7 +49,7 @@ def test_what_is_of_another_version_or_source_or_damaged_is_no_place(tmp_path: P
     assert CursorFile(tmp_path, SRC).load() is None
 
 
-@pytest.mark.parametrize("name", ["v", "src", "cursor", "t", "trail"])
+@pytest.mark.parametrize("name", ["v", "src", "cursor", "t", "trail", "epoch"])
 def test_a_place_of_which_something_is_missing_is_none(tmp_path: Path, name: str) -> None:
     document = saved(tmp_path)
     del document[name]

@@ -52,11 +52,11 @@ async def test_what_waits_comes_in_order_and_then_the_end() -> None:
     assert source.asked == [7]
 
 
-async def test_a_batch_ends_where_it_has_events_enough() -> None:
-    async with Intake(Given(script(12, 1_500)), None, asyncio.Event()) as intake:
+@pytest.mark.parametrize(("size", "deliveries"), [(1_500, 4), (2_500, 2), (9_000, 1)])
+async def test_a_batch_ends_where_it_has_events_enough(size: int, deliveries: int) -> None:
+    async with Intake(Given(script(12, size)), None, asyncio.Event()) as intake:
         await settled()
-        sizes = [len(await intake.take(None)) for _ in range(3)]
-    assert sizes == [4, 4, 4]
+        assert [len(await intake.take(None)) for _ in range(3)] == [deliveries] * 3
 
 
 async def test_nothing_comes_of_a_silent_source_after_a_while_and_nothing_is_lost_by_waiting() -> None:

@@ -69,6 +69,45 @@ async def log():
         yield log
 
 
+async def test_a_worker_says_how_far_it_is(log) -> None:
+    bench = Bench(log, Clock(5))
+    await bench.put(0, [event("a"), event("a", at=2), event("a", at=3)])
+    await bench.put(1, [event("b", at=2)])
+    worker = bench.worker
+    assert (worker.lags, worker.stats.restored) == ({}, False)
+    await worker.start()
+    assert (worker.lags, worker.stats.restored, worker.stats.rebuilt) == ({0: 3, 1: 1}, True, True)
+    assert await worker.step(wait=0) == 4
+    assert (worker.stats.closed, worker.stats.watermark, worker.stats.behind) == (2, START + 2 * SECOND, 0)
+    await bench.put(1, [event("b", at=5), event("b", at=6)])
+    bench.clock.pass_(1)
+    assert await worker.step(wait=0) == 2
+    assert (worker.stats.closed, worker.stats.watermark, worker.stats.behind) == (3, START + 3 * SECOND, 1)
+    await worker.close()
+
+
+async def test_windows_begin_at_the_earliest_first_event_whichever_partition_is_read_first(log) -> None:
+    bench = Bench(log, Clock(20))
+    await bench.put(0, [event("a", at=5), event("a", at=6)])
+    await bench.put(1, [event("b"), event("b", at=6)])
+    worker = bench.another(max_records=1)
+    await worker.start()
+    while not bench.ends:
+        await worker.step(wait=0)
+    assert bench.ends == list(range(1, 7))
+    assert worker.windows.origin == START
+
+
+@pytest.mark.parametrize(("ahead", "ends"), [(10, [1, 2, 3]), (10.000001, [])])
+async def test_an_event_may_be_ahead_of_the_clock_by_the_skew_and_no_more(log, ahead: float, ends: list[int]) -> None:
+    bench = Bench(log, Clock(-7))
+    await bench.put(0, [event("a"), event("a", at=-7 + ahead)])
+    await bench.put(1, [event("b"), event("b", at=-7 + ahead)])
+    await bench.worker.start()
+    await bench.worker.step(wait=0)
+    assert bench.ends == ends
+
+
 async def test_a_window_waits_for_the_slowest_partition_and_the_other_is_not_folded_beyond_its_end(log) -> None:
     bench = Bench(log, Clock(5))
     await bench.put(0, [event("a"), event("a", at=5), event("a", "post", at=0.5)])
@@ -299,6 +338,54 @@ async def test_an_error_of_the_cycle_ends_the_worker_and_the_checkpoint_before_s
     await again.start()
     await again.step(wait=0)
     assert bench.ends == [1, 2]
+
+
+async def test_a_checkpoint_that_cannot_be_saved_is_counted_and_tried_again_when_the_next_is_due(log, tmp_path) -> None:
+    clock = Clock(1)
+    bench = Bench(log, clock, tmp_path / "state")
+    (tmp_path / "state").write_bytes(b"in the way")
+    await bench.put(0, [event("a")])
+    await bench.worker.start()
+    await bench.worker.step(wait=0)
+    assert bench.worker.stats.checkpoint_failures == 1
+    for seconds, failures in ((9, 1), (1, 2), (1, 2)):
+        clock.pass_(seconds)
+        await bench.worker.step(wait=0)
+        assert bench.worker.stats.checkpoint_failures == failures
+    (tmp_path / "state").unlink()
+    clock.pass_(9)
+    await bench.worker.step(wait=0)
+    assert (bench.worker.stats.checkpoint_failures, bench.saving.checkpoints.stats.saved) == (2, 1)
+
+
+async def test_the_checkpoint_after_an_erasure_leaves_none_that_names_who_is_gone(log, tmp_path) -> None:
+    def named() -> int:
+        return sum(b"gone" in file.read_bytes() for place in tmp_path.iterdir() for file in place.iterdir())
+
+    clock = Clock(1)
+    bench = Bench(log, clock, tmp_path)
+    for partition in (0, 1):
+        await bench.put(partition, [event(f"stays{partition}"), event(f"gone{partition}")])
+    await bench.worker.start()
+    await bench.worker.step(wait=0)
+    await bench.worker.checkpoint()
+    await bench.worker.checkpoint()
+    assert named() == 4
+    await bench.put(0, [event("gone0", "account", status="deleted"), event("stays0", at=0.5)])
+    await bench.put(1, [event("gone1", "account", status="deleted"), event("stays1", at=0.5)])
+    await bench.worker.step(wait=0)
+    await bench.worker.checkpoint()
+    assert bench.worker.windows.burying
+    await bench.put(0, [event("stays0", at=1)])
+    await bench.put(1, [event("stays1", at=1)])
+    await bench.worker.step(wait=0)
+    assert bench.closed[-1].erased == ["gone0", "gone1"]
+    await bench.worker.checkpoint()
+    assert named() == 0
+    assert len(list(tmp_path.iterdir())) == 2
+    newest = max(tmp_path.iterdir())
+    await bench.worker.checkpoint()
+    assert newest.exists()
 
 
 async def test_stop_ends_the_run_with_a_checkpoint(log, tmp_path) -> None:
