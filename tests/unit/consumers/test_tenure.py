@@ -90,18 +90,18 @@ def test_a_claim_that_is_none_is_refused(record) -> None:
         read_claim(record)
 
 
-async def test_a_claim_is_in_every_partition_and_names_all_that_its_source_writes_under() -> None:
+@pytest.mark.parametrize("partitions", [1, 2, 5])
+async def test_a_claim_is_in_every_partition_and_names_all_that_its_source_writes_under(partitions: int) -> None:
     async with SqliteLog(":memory:") as log:
-        await opened(log)
-        tenure = Tenure(log, TOPICS.events, PARTITIONS, "relay:one,two")
+        await log.ensure([Topic(TOPICS.events, partitions, 10**12)])
+        tenure = Tenure(log, TOPICS.events, partitions, "relay:one,two")
         await tenure.claim(5)
         reader = await log.reader(TOPICS.events, await log.begin_offsets(TOPICS.events))
         chunks = await reader.poll()
-        assert sorted(chunk.partition for chunk in chunks) == list(range(PARTITIONS))
+        assert sorted(chunk.partition for chunk in chunks) == list(range(partitions))
         records = [orjson.loads(value) for chunk in chunks for value in chunk.values]
-        assert records == [
-            {"v": 1, "kind": "bridge", "src": tenure.srcs, "epoch": 5, "holder": tenure.holder}
-        ] * PARTITIONS
+        claim = {"v": 1, "kind": "bridge", "src": tenure.srcs, "epoch": 5, "holder": tenure.holder}
+        assert records == [claim] * partitions
         assert read_claim(records[0]) == (["relay:one,two", "relay:one", "relay:two"], 5)
 
 
