@@ -157,7 +157,7 @@ class Bridge:
             if tail.rival < epoch:
                 break
             epoch = max(self._now(), tail.rival + 1)
-        self._trail = self._trail or [Waypoint(tail.t or 0, place.offsets, place.epoch)]
+        self._trail = self._trail or [Waypoint(tail.t or 0, place.offsets)]
         return tail
 
     async def deliver(self, batch: Sequence[Delivery]) -> None:

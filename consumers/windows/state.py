@@ -158,7 +158,7 @@ class State:
 
 def _split(blob: bytes, lengths: NDArray[np.generic]) -> list[str]:
     """Cut a blob into names of the given lengths in bytes."""
-    bounds = [0, *np.cumsum(lengths).tolist()]
+    bounds = [0, *np.cumsum(lengths, dtype=np.int64).tolist()]
     if bounds[-1] != len(blob):
         raise ValueError("the names and their lengths do not agree")
     if not blob.isascii():

@@ -217,7 +217,6 @@ async def test_the_place_of_a_source_that_fell_silent_is_saved_all_the_same(tmp_
     class Silent(Script):
         async def deliveries(self, _cursor: int | None) -> AsyncIterator[Delivery]:
             yield script(1)[0]
-            clock.now += 10_000
             await asyncio.Event().wait()
 
     async with SqliteLog(":memory:") as log:
@@ -225,7 +224,10 @@ async def test_the_place_of_a_source_that_fell_silent_is_saved_all_the_same(tmp_
         bridge = Bridge(Silent([]), log, TOPICS, PARTITIONS, tmp_path, now=clock)
         running = asyncio.create_task(bridge.run(stop))
         async with asyncio.timeout(20):
-            while not bridge.stats.saves:  # noqa: ASYNC110 - the bridge tells nobody when it has saved
+            while not bridge.stats.accepted:  # noqa: ASYNC110 - the bridge tells nobody what it has done
+                await asyncio.sleep(0.01)
+            clock.now += 10_000
+            while not bridge.stats.saves:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert CursorFile(tmp_path, "relay:test").load().cursor == 2
         stop.set()

@@ -47,7 +47,9 @@ def delivery(number: int, src: str = RELAY) -> Delivery:
     return Delivery(cursor=number, events=[like(number, src)])
 
 
-async def began(log: SqliteLog, directory: Path | None = None, name: str = RELAY, memory: Memory | None = None) -> Bridge:
+async def began(
+    log: SqliteLog, directory: Path | None = None, name: str = RELAY, memory: Memory | None = None
+) -> Bridge:
     made = Bridge(Named(name), log, TOPICS, PARTITIONS, directory, now=lambda: START, memory=memory)
     await made.restore()
     return made
@@ -71,7 +73,7 @@ async def test_a_new_source_and_an_empty_log_begin_now_and_nothing_was_missed(lo
     ("name", "said"),
     [("relay:new", 1), ("jetstream1:new", 1), ("jetstream2:new", 1), ("sim:new", 0), ("relay:file:new.bin", 0)],
 )
-async def test_only_a_live_source_that_is_new_says_the_time_before_it_and_says_it_once(log, name: str, said: int) -> None:
+async def test_only_a_live_source_that_is_new_says_the_time_before_it_and_says_it_once(log, name, said) -> None:
     await (await began(log, name="sim:1")).deliver([delivery(5, "sim:1")])
     made = await began(log, name=name)
     for number in (9, 30):
@@ -91,7 +93,8 @@ async def test_a_gap_of_unknown_start_begins_at_the_logs_end_where_that_is_befor
     made = await began(log)
     await made.deliver([Delivery(gaps=[Gap(0, START + 3, "x")])])
     await made.deliver([delivery(5)])
-    await made.deliver([Delivery(gaps=[Gap(0, START + 8, "y"), Gap(0, START + 4, "z"), Gap(START + 6, START + 7, "k")])])
+    later = [Gap(0, START + 8, "y"), Gap(0, START + 4, "z"), Gap(START + 6, START + 7, "k")]
+    await made.deliver([Delivery(gaps=later)])
     assert await gaps(log) == [(-START, 3, "x"), (5, 8, "y"), (4, 4, "z"), (6, 7, "k")]
 
 
@@ -130,7 +133,7 @@ async def test_a_place_that_cannot_be_saved_ends_the_bridge_with_a_sentence(log,
     made = await began(log, tmp_path / "state")
     await made.deliver([delivery(5)])
     (tmp_path / "state").write_bytes(b"in the way")
-    with pytest.raises(StateError, match="cannot be saved in .*state.*: make room"):
+    with pytest.raises(StateError, match=r"cannot be saved in .*state.*: make room"):
         await made.save()
 
 

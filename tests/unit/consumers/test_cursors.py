@@ -38,7 +38,7 @@ def saved(directory: Path) -> dict:
 
 @pytest.mark.parametrize(
     "change",
-    [{"v": 2}, {"src": "relay:other"}, {"trail": None}, {"trail": [3]}, {"trail": [[1, {"x": 2}, 3]]}, {"trail": [[1, 2]]}],
+    [{"v": 2}, {"src": "relay:other"}, *({"trail": trail} for trail in (None, [3], [[1, {"x": 2}, 3]], [[1, 2]]))],
 )
 def test_what_is_of_another_version_or_source_or_damaged_is_no_place(tmp_path: Path, change: dict) -> None:
     document = saved(tmp_path)

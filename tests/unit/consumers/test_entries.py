@@ -37,7 +37,8 @@ def test_an_act_adds_to_its_column_and_a_phase_and_what_was_received_to_its_colu
 def test_a_valence_is_scored_summed_and_an_alarm_from_minus_one_half_down() -> None:
     scored = added([(5, "likes_in", 1), (2, "posts", 2), (4, "posts", 3)], {1: -0.5, 2: 0.12346})
     assert scored - added([(5, "likes_in", 1), (2, "posts", 2), (4, "posts", 3)], {}) == {
-        (2, 2, "scored", 1), (2, 2, "valence", -5_000), (2, 2, "alarm", 1), (3, 4, "scored", 1), (3, 4, "valence", 1_235),
+        (2, 2, "scored", 1), (2, 2, "valence", -5_000), (2, 2, "alarm", 1),
+        (3, 4, "scored", 1), (3, 4, "valence", 1_235),
     }  # fmt: skip
 
 

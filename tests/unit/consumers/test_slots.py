@@ -61,5 +61,5 @@ def test_a_restored_table_holds_the_same_agents_and_has_room_where_others_left(c
     ("numbers", "names"), [([0, 1], ["a", "a"]), ([1, 1], ["a", "b"]), ([0], ["a", "b"]), ([0, 1], ["a"])]
 )
 def test_a_table_that_contradicts_itself_is_not_restored(numbers: list[int], names: list[str]) -> None:
-    with pytest.raises(ValueError, match="twice|argument"):
+    with pytest.raises(ValueError, match=r"twice|argument"):
         Slots().restore(np.array(numbers), names)

@@ -100,5 +100,5 @@ def arrays() -> dict[str, Any]:
 )
 def test_arrays_that_contradict_each_other_are_refused(name: str, other: Any) -> None:
     State(SHAPE).load(arrays(), None)
-    with pytest.raises(ValueError, match="not of one length|do not agree|twice|argument"):
+    with pytest.raises(ValueError, match=r"not of one length|do not agree|twice|argument"):
         State(SHAPE).load(arrays() | {name: other}, None)
