@@ -22,13 +22,14 @@ def gather(states: Sequence[State]) -> tuple[list[str], Columns, Columns]:
     An agent is active when one of its counts is positive. What is beyond int32 is cut to it: only the sum of
     valences over 200,000 posts of one agent in one window gets there.
     """
-    chosen = [_active(state) for state in states]
-    names = np.concatenate([state.slots.names[slots] for state, slots in zip(states, chosen, strict=True)])
+    active = [(state, _active(state)) for state in states]
+    names = np.concatenate([state.slots.names[slots] for state, slots in active])
+    chosen = [slots for _, slots in active]
     slots = np.concatenate(chosen)
     owners = np.repeat(np.arange(len(states)), [len(some) for some in chosen])
     if np.count_nonzero([len(some) for some in chosen]) > 1:
         # Each partition's own are in order, so this merges a few sorted runs.
-        order = np.array(sorted(range(len(names)), key=names.tolist().__getitem__), np.int64)
+        order = np.array(sorted(range(len(names)), key=names.tolist().__getitem__))
         names, slots, owners = names[order], slots[order], owners[order]
     windows = [np.empty((WIDTH, len(names)), np.int32) for _ in range(2)]
     for start in range(0, len(names), _BLOCK):
@@ -59,5 +60,5 @@ def _copy(states: Sequence[State], slots: Ints, owners: Ints, into: Sequence[Col
             rows[0, own] = state.current[slots[own]]
             rows[1, own] = state.preceding[slots[own]]
     np.clip(rows, _INT32.min, _INT32.max, out=rows)
-    for window, values in zip(into, rows, strict=True):
-        window[:] = values.T
+    current, preceding = into
+    current[:], preceding[:] = rows[0].T, rows[1].T
