@@ -171,6 +171,18 @@ async def test_with_no_traffic_the_wall_clock_closes_windows_until_the_last_agen
     assert bench.ends == list(range(1, 26))
 
 
+async def test_the_watermark_does_not_step_back_to_the_clock_when_all_fall_silent(log) -> None:
+    clock = Clock(0)
+    bench = Bench(log, clock)
+    for partition in (0, 1):
+        await bench.put(partition, [event(f"a{partition}"), event(f"a{partition}", at=5)])
+    await bench.worker.start()
+    for _ in range(3):
+        await bench.worker.step(wait=0)
+        assert bench.worker.stats.watermark == START + 5 * SECOND
+        clock.pass_(15)
+
+
 async def test_one_event_far_in_the_future_closes_nothing(log) -> None:
     clock = Clock(3)
     bench = Bench(log, clock)
@@ -356,11 +368,13 @@ async def test_a_checkpoint_that_cannot_be_saved_is_counted_and_tried_again_when
     clock.pass_(9)
     await bench.worker.step(wait=0)
     assert (bench.worker.stats.checkpoint_failures, bench.saving.checkpoints.stats.saved) == (2, 1)
+    assert bench.saving.checkpoints.stats.saved_at == clock.now
+    assert bench.saving.checkpoints.stats.bytes > 0
 
 
 async def test_the_checkpoint_after_an_erasure_leaves_none_that_names_who_is_gone(log, tmp_path) -> None:
     def named() -> int:
-        return sum(b"gone" in file.read_bytes() for place in tmp_path.iterdir() for file in place.iterdir())
+        return sum(b"gone" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
     clock = Clock(1)
     bench = Bench(log, clock, tmp_path)
@@ -382,10 +396,6 @@ async def test_the_checkpoint_after_an_erasure_leaves_none_that_names_who_is_gon
     assert bench.closed[-1].erased == ["gone0", "gone1"]
     await bench.worker.checkpoint()
     assert named() == 0
-    assert len(list(tmp_path.iterdir())) == 2
-    newest = max(tmp_path.iterdir())
-    await bench.worker.checkpoint()
-    assert newest.exists()
 
 
 async def test_stop_ends_the_run_with_a_checkpoint(log, tmp_path) -> None:
