@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,30 @@ async def test_a_worker_goes_on_from_its_checkpoint_with_what_the_daemon_put_int
     assert again.windows.stats.duplicates == 1
     await again.step(wait=0)
     assert again.windows.stats.events == 2
+
+
+async def test_a_checkpoint_that_the_daemon_can_do_nothing_with_gives_way_to_the_one_before(log, tmp_path) -> None:
+    bench = Bench(log, Clock(3), tmp_path)
+    for partition in (0, 1):
+        await bench.put(partition, [event("a"), event("a", at=0.5)])
+    await bench.worker.start()
+    await bench.worker.step(wait=0)
+    await bench.put(0, [event("a", at=0.6)])
+    await bench.worker.step(wait=0)
+    await bench.worker.checkpoint()
+    given = []
+
+    def refuse_the_newest(blobs: object) -> None:
+        given.append(blobs)
+        if len(given) == 1:
+            raise ValueError("it is of another kind")
+
+    bench.saving = replace(bench.saving, load=refuse_the_newest)
+    again = bench.another()
+    await again.start()
+    assert (len(given), again.stats.rebuilt, bench.saving.checkpoints.stats.damaged) == (2, False, 1)
+    await again.step(wait=0)
+    assert [part.state.slots.of.keys() for part in again.windows.parts.values()] == [{"a"}, {"a"}]
 
 
 async def test_checkpoints_are_saved_every_so_often_and_not_before_the_windows_began(log, tmp_path) -> None:
