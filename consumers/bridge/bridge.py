@@ -118,18 +118,15 @@ class Bridge:
 
     async def restore(self) -> None:
         """Claim the source, find the place to go on from, and read back what the log holds around it."""
-        saved = await asyncio.to_thread(self._file.load) if self._file else None
-        self._trail = saved.trail if saved else []
-        tail = await self._read_back(self._trail[0] if self._trail else None, saved.epoch if saved else 0)
-        self.stats.t = tail.t
+        saved = (await asyncio.to_thread(self._file.load) if self._file else None) or Position(None)
+        self._saved, self._trail = saved.cursor, saved.trail
+        tail = await self._read_back(self._trail[0] if self._trail else None, saved.epoch)
+        self.stats.t = max(filter(None, (tail.t, saved.t)), default=None)
         self.stats.cursor = tail.cursor()
-        if saved is not None:
-            self._saved = saved.cursor
-            self.stats.t = max(filter(None, (tail.t, saved.t)), default=None)
-            if saved.cursor is not None:
-                # Where another bridge went on from there, what it wrote may be longer ago than repeats are told.
-                passed = self.stats.cursor if tail.rival > saved.epoch else None
-                self.stats.cursor = max(saved.cursor, passed or saved.cursor)
+        if saved.cursor is not None:
+            # Where another bridge went on from there, what it wrote may be longer ago than repeats are told.
+            passed = self.stats.cursor if tail.rival > saved.epoch else None
+            self.stats.cursor = max(saved.cursor, passed or saved.cursor)
         protocol, _, where = self.source.name.partition(":")
         if self.stats.cursor is None and protocol in _LIVE and not where.startswith("file:"):
             self._downtime_from = self.stats.t
@@ -139,7 +136,7 @@ class Bridge:
             "bridge starts",
             src=self.source.name,
             cursor=self.stats.cursor,
-            saved=saved is not None,
+            saved=saved.cursor,
             read_back=tail.events,
             epoch=self._tenure.epoch,
         )
@@ -176,7 +173,7 @@ class Bridge:
                 if self._memory.note(event):
                     entries.append(Entry(event.agent.encode(), event.encode()))
                     appended[event.kind] += 1
-                    top = event.t if top is None or event.t > top else top
+                    top = event.t if top is None else max(top, event.t)
                 else:
                     self.stats.duplicates += 1
         try:

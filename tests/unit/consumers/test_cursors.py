@@ -42,6 +42,7 @@ def saved(directory: Path) -> dict:
 )
 def test_what_is_of_another_version_or_source_or_damaged_is_no_place(tmp_path: Path, change: dict) -> None:
     document = saved(tmp_path)
+    assert document["src"] == SRC
     path = CursorFile(tmp_path, SRC).path
     path.write_bytes(orjson.dumps(document))
     assert CursorFile(tmp_path, SRC).load() == PLACE

@@ -30,6 +30,7 @@ class Given:
             if self._silent:
                 await asyncio.Event().wait()
         finally:
+            await settled()  # as one that says goodbye to its host
             self.left = True
 
 

@@ -327,6 +327,7 @@ async def test_closing_leaves_nothing_to_look_at() -> None:
         tenure = Tenure(log, TOPICS.events, PARTITIONS, JETSTREAM)
         await tenure.claim(5)
         await tenure.close()
+        await log.append(TOPICS.events, [Entry(b"bridge", claim(8), 0)])
         await tenure.check()
 
 
