@@ -166,6 +166,11 @@ def test_a_claim_older_than_the_newest_changes_nothing_nor_does_one_of_another_s
     assert (windows.stats.events, windows.stats.superseded) == (1, 1)
 
 
+def test_a_claim_of_another_source_changes_nothing_for_one_that_nobody_claimed() -> None:
+    windows = folded([stamped(1, 0), claim(9, "jetstream1:other"), stamped(2, 0)])
+    assert (windows.stats.events, windows.stats.malformed) == (2, 0)
+
+
 def test_a_claim_that_retention_took_is_told_by_the_events_after_it() -> None:
     windows = folded([stamped(1, 7), stamped(2, 5)])
     assert (windows.stats.events, windows.stats.superseded) == (1, 1)
