@@ -71,7 +71,14 @@ async def test_a_new_source_and_an_empty_log_begin_now_and_nothing_was_missed(lo
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("relay:new", 1), ("jetstream1:new", 1), ("jetstream2:new", 1), ("sim:new", 0), ("relay:file:new.bin", 0)],
+    [
+        ("relay:new", 1),
+        ("relay:new.example:8443", 1),
+        ("jetstream1:new", 1),
+        ("jetstream2:new", 1),
+        ("sim:new", 0),
+        ("relay:file:new.bin", 0),
+    ],
 )
 async def test_only_a_live_source_that_is_new_says_the_time_before_it_and_says_it_once(log, name, said) -> None:
     await (await began(log, name="sim:1")).deliver([delivery(5, "sim:1")])
