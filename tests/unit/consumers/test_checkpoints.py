@@ -103,13 +103,14 @@ def test_a_checkpoint_of_other_windows_is_passed_over(tmp_path: Path) -> None:
 
 def test_one_that_was_not_finished_is_not_there_and_is_cleared_away(tmp_path: Path) -> None:
     checkpoints = saved(tmp_path, 3)
-    left = tmp_path / ".000000000002.partial"
-    left.mkdir()
-    (left / "partition-00000.state").write_bytes(b"half")
+    left = [tmp_path / f".{number:012d}.partial" for number in (2, 9)]
+    for place in left:
+        place.mkdir()
+        (place / "partition-00000.state").write_bytes(b"half")
     assert offsets(checkpoints) == [3]
     checkpoints.save(moment(4), now=4)
     assert offsets(checkpoints) == [4, 3]
-    assert not left.exists()
+    assert not any(place.exists() for place in left)
 
 
 def test_no_directory_is_no_checkpoint(tmp_path: Path) -> None:
