@@ -65,9 +65,10 @@ faults: $(STAMP) ## read hosts with every fault we know of and recount (SEED=1)
 	@$(BIN)/python -m tests.campaigns.faults --seed $(SEED)
 
 ONLY ?=
-mutants: $(STAMP) ## change windows, counting and checkpoints and see a test fail (ONLY=consumers/gaps.py)
+SAMPLE ?=
+mutants: $(STAMP) ## change windows, counting and checkpoints and see a test fail (ONLY=consumers/gaps.py SAMPLE=60)
 	@$(UV) --group mutation
-	@$(BIN)/python -m tests.campaigns.mutants $(ONLY)
+	@$(BIN)/python -m tests.campaigns.mutants $(if $(SAMPLE),--sample $(SAMPLE)) --seed $(SEED) $(ONLY)
 
 bench: $(STAMP) ## run the benchmarks and print their tables
 	@$(UV) --group bench
