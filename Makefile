@@ -58,8 +58,9 @@ audit: $(STAMP) ## hold the pinned versions against the published advisories
 
 KILLS ?= 1000
 SEED ?= 1
+AT_ONCE ?= 2
 kills: $(STAMP) ## kill bridge, worker and broker at random and recount (KILLS=1000 SEED=1)
-	@$(BIN)/python -m tests.campaigns.kills --kills $(KILLS) --seed $(SEED)
+	@$(BIN)/python -m tests.campaigns.kills --kills $(KILLS) --seed $(SEED) --at-once $(AT_ONCE)
 
 faults: $(STAMP) ## read hosts with every fault we know of and recount (SEED=1)
 	@$(BIN)/python -m tests.campaigns.faults --seed $(SEED)

@@ -3,17 +3,21 @@
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from tests.campaigns import fuses
-from tests.e2e.process import Daemon
+from tests.campaigns.lives import Life
 from tests.servers.kafka import Kafka
 
 ANY = "any"
 """The moment of a kill by the clock."""
 
-_PATIENCE = 6.0
+_MOST = {"claim": 1, "cursor": 2}
+"""How often a step is taken before the fuse burns, at most, where that is not three times: a life must get there."""
+
+_PATIENCE = 4.0
 """Seconds after which a fuse that has not burnt is given up, and the process killed where it is."""
 
 
@@ -31,7 +35,7 @@ class Part:
     restarts: int = 0
     deaths: list[str] = field(default_factory=list)
     """What it said when it ended by itself."""
-    daemon: Daemon | None = None
+    daemon: Life | None = None
 
     def start(self, *, doomed: bool = True) -> None:
         """Begin a life; one that is not doomed has no planned end."""
@@ -39,10 +43,9 @@ class Part:
         self.step = self.random.choice((ANY, *self.steps)) if doomed else ""
         self._delay = self.random.uniform(0.0, 2.0)
         self._since: float | None = None
-        nth = 1 if self.step == "claim" else self.random.randint(1, 3)
+        nth = self.random.randint(1, _MOST.get(self.step, 3))
         armed = self.step not in ("", ANY)
-        program = f"from tests.campaigns import fuses; fuses.arm({self.step!r}, {nth})" if armed else "pass"
-        self.daemon = Daemon(self.folder, *self.flags, program=program)
+        self.daemon = Life(self.folder, *self.flags, prepare=partial(fuses.arm, self.step, nth) if armed else None)
         self.daemon.__enter__()
 
     @property
@@ -77,6 +80,21 @@ class Part:
         self.restarts += 1
         self.start(doomed=self.doomed)
 
+    @property
+    def state(self) -> Path:
+        """Its state directory."""
+        return self.folder / "state"
+
+    def newest(self) -> bytes:
+        """Return the newest run's record as it is told over HTTP; nothing while there is none."""
+        if not self.listens or self.daemon is None:
+            return b""
+        try:
+            status, body = self.daemon.ask("/api/v1/runs/latest")
+        except OSError:
+            return b""
+        return body if status == 200 else b""
+
     def stop(self) -> int:
         """End it in order; return its exit status."""
         assert self.daemon is not None
@@ -96,7 +114,7 @@ class Broker:
         self.kills = 0
         self._kafka, self._random = kafka, random
         self._starting: threading.Thread | None = None
-        self._due = time.monotonic() + random.uniform(4.0, 12.0)
+        self._due = time.monotonic() + random.uniform(4.0, 10.0)
 
     @property
     def away(self) -> bool:
@@ -109,7 +127,7 @@ class Broker:
             return False
         self._kafka.kill()
         self.kills += 1
-        self._starting = threading.Thread(target=self._return, args=(self._random.uniform(12.0, 25.0),), name="broker")
+        self._starting = threading.Thread(target=self._return, args=(self._random.uniform(8.0, 16.0),), name="broker")
         self._starting.start()
         return True
 

@@ -1,17 +1,29 @@
-"""What a kill campaign did and found, and its table."""
+"""What kill campaigns did and found: a row each, kept as JSON lines, and the tables of them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-HEAD = """# Kill campaigns
+import orjson
 
-Written by `make kills`; what is killed when, and what it is held to, stands in `kills.py`.
-`count differences`: integers, of any agent and column, that are not the recount's in the last window.
-`run differences`: run records and published values, of all windows, that are not those of a daemon left in peace.
-`died by itself`: lives that ended with an error of their own, for want of a broker, and were begun again.
-
-| setting | seed | kills | died by itself | events | lines repeated | in the log twice | agents | runs | run again |\
- count differences | run differences | minutes |"""
+COLUMNS = (
+    "setting",
+    "seed",
+    "kills",
+    "died by itself",
+    "events",
+    "lines repeated",
+    "in the log twice",
+    "agents",
+    "runs",
+    "run again",
+    "count differences",
+    "run differences",
+    "minutes",
+    "code of",
+)
+MOMENTS = ("any", "claim", "append", "cursor", "checkpoint", "attributions", "commit")
 
 
 @dataclass
@@ -21,6 +33,8 @@ class Report:
     setting: str
     seed: int
     seconds: float = 0.0
+    code: str = ""
+    """When the code was committed that ran."""
     kills: Counter[str] = field(default_factory=Counter)
     """By `victim: moment`."""
     restarts: int = 0
@@ -29,29 +43,61 @@ class Report:
     agents: int = 0
     runs: int = 0
     reruns: int = 0
-    upstream: Counter[str] = field(default_factory=Counter)
+    manners: Counter[str] = field(default_factory=Counter)
     log: Counter[str] = field(default_factory=Counter)
     count_differences: int = 0
     run_differences: int = 0
     deaths: list[str] = field(default_factory=list)
 
+    @property
+    def exact(self) -> bool:
+        """Whether nothing differed."""
+        return self.count_differences == self.run_differences == 0
 
-def table(reports: list[Report]) -> str:
-    """Return the reports as Markdown."""
-    parts = [
-        HEAD,
-        "| --- |" + " ---: |" * 12,
-    ]
-    parts += [
-        f"| {one.setting} | {one.seed} | {one.kills.total()} | {one.restarts} | {one.events:,} |"
-        f" {one.upstream['repeated']:,} | {one.log['twice']} | {one.agents:,} | {one.runs:,} | {one.reruns} |"
-        f" {one.count_differences} | {one.run_differences} | {one.seconds / 60:.1f} |"
-        for one in reports
-    ]
-    parts += ["\n| setting | seed | victim: moment | kills |", "| --- | ---: | --- | ---: |"]
-    parts += [
-        f"| {one.setting} | {one.seed} | {moment} | {count} |"
-        for one in reports
-        for moment, count in sorted(one.kills.items())
-    ]
-    return "\n".join(parts) + "\n"
+    @property
+    def row(self) -> list[str]:
+        """Its row, as `COLUMNS` head it."""
+        numbers = [self.kills.total(), self.restarts, self.events, self.manners["repeated"], self.log["twice"]]
+        numbers += [self.agents, self.runs, self.reruns, self.count_differences, self.run_differences]
+        minutes = f"{self.seconds / 60:.1f}"
+        return [self.setting, str(self.seed), *(f"{number:,}" for number in numbers), minutes, self.code]
+
+
+def read(path: Path) -> list[Report]:
+    """Return the reports of a file of JSON lines."""
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [_report(orjson.loads(line)) for line in lines]
+
+
+def _report(told: dict[str, object]) -> Report:
+    counters = {name: Counter(told[name]) for name in ("kills", "manners", "log")}  # type: ignore[call-overload]
+    return Report(**(told | counters))  # type: ignore[arg-type]
+
+
+def add(path: Path, report: Report) -> None:
+    """Append a report to a file of JSON lines; what the dying said of themselves is not kept."""
+    told = asdict(report)
+    del told["deaths"]
+    with path.open("ab") as file:
+        file.write(orjson.dumps(told) + b"\n")
+
+
+def tables(reports: list[Report]) -> str:
+    """Return the reports as Markdown: a row each, and who was killed when."""
+    total = Counter[str]()
+    for one in reports:
+        total.update(one.kills)
+    victims = sorted({kind.partition(": ")[0] for kind in total})
+    summed = [f"**{len(reports)}**", "", f"**{total.total():,}**", *[""] * (len(COLUMNS) - 3)]
+    kills = [[victim, *(str(total[f"{victim}: {moment}"] or "") for moment in MOMENTS)] for victim in victims]
+    return (
+        _table(COLUMNS, [*(one.row for one in reports), summed])
+        + "\nKills by victim and moment; `any` is by the clock, the others inside that step.\n\n"
+        + _table(("victim", *MOMENTS), kills)
+    )
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    titles = list(head)
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

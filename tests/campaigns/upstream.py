@@ -9,9 +9,9 @@ import asyncio
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import accumulate
+from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Literal, Self
@@ -21,9 +21,17 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from consumers.sources.simulator import SimulatedSource
+from consumers.windows.shape import SECOND, Shape
+from tests.campaigns.producers import Given, Producer
 from tests.servers.fake_host import FakeHost
 
 Protocol = Literal["jetstream1", "jetstream2"]
+
+RATE = 20.0
+"""Operations in a second of the network's own time."""
+
+SECONDS_A_KILL = 6.0
+"""Of the network's time."""
 
 _PIECE = 20
 
@@ -45,36 +53,37 @@ def as_v2(line: bytes, seq: int) -> bytes:
     return orjson.dumps({"$type": "message", "payload": payload})
 
 
-@dataclass
-class Upstream:
-    """Serves lines in a thread of its own, up to the `released` one."""
+class Upstream(Producer):
+    """Serves the lines of a simulated network in a thread of its own, up to the released one."""
 
-    lines: Sequence[bytes]
-    seed: int
-    protocol: Protocol = "jetstream1"
-    released: int = 0
-    repeated: int = 0
-    """Lines sent a second time on one connection."""
-    dropped: int = 0
-    """Connections that this host ended."""
-    address: str = ""
-    _ready: threading.Event = field(default_factory=threading.Event)
-    _stop: threading.Event = field(default_factory=threading.Event)
+    released: int
+    """How many lines may be sent."""
 
-    def __post_init__(self) -> None:
-        self._sent = self.lines
-        self._places = [orjson.loads(line)["time_us"] for line in self.lines]
-        if self.protocol == "jetstream2":
-            self._places = list(range(1, len(self.lines) + 1))
-            self._sent = [as_v2(line, seq) for line, seq in zip(self.lines, self._places, strict=True)]
+    shape = Shape(length=60 * SECOND, bucket=5 * SECOND, lateness=SECOND)
+
+    def __init__(self, lines: Sequence[bytes], seed: int, protocol: Protocol = "jetstream1") -> None:
+        super().__init__()
+        self.lines, self.protocol = lines, protocol
+        self._sent = lines
+        self._places = [orjson.loads(line)["time_us"] for line in lines]
+        if protocol == "jetstream2":
+            self._places = list(range(1, len(lines) + 1))
+            self._sent = [as_v2(line, seq) for line, seq in zip(lines, self._places, strict=True)]
         self._reached = list(accumulate(self._places, max))
-        self._random = Random(self.seed)
+        self.released = 0
+        self._random = Random(seed)
+        self._ready, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="upstream")
 
     @property
     def last_cursor(self) -> int:
         """The cursor of a client that has read everything."""
         return self._reached[-1]
+
+    @classmethod
+    def of_kills(cls, kills: int, seed: int, protocol: Protocol) -> Self:
+        """Return a network long enough for so many kills: a window closes with each."""
+        return cls(simulated(seed, 90 + kills * SECONDS_A_KILL, RATE), seed, protocol)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -86,6 +95,17 @@ class Upstream:
     ) -> None:
         self._stop.set()
         self._thread.join()
+
+    def release(self, share: float) -> None:
+        """Send up to this share of the lines."""
+        self.released = round(len(self.lines) * share)
+
+    def finish(self, folder: Path) -> Given:
+        """Send all lines; they are recorded as v1, which is the same stream."""
+        self.release(1.0)
+        path = folder / "lines.jsonl"
+        path.write_bytes(b"".join(line + b"\n" for line in self.lines))
+        return Given(path)
 
     async def _serve(self) -> None:
         async with FakeHost([self._act]) as host:
@@ -106,12 +126,12 @@ class Upstream:
                 if self._random.random() < 0.05:
                     back = self._random.randrange(1, 100)
                     await self._send(connection, max(0, at - back), at)
-                    self.repeated += min(at, back)
+                    self.manners["repeated"] += min(at, back)
                 await self._send(connection, at, upto)
                 left -= upto - at
                 at = upto
                 if left <= 0 and at < len(self.lines):
-                    self.dropped += 1
+                    self.manners["dropped"] += 1
                     connection.transport.abort()
                     return
         except ConnectionClosed:

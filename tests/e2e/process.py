@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import orjson
 
@@ -34,6 +34,23 @@ def refused(*arguments: str, given: Mapping[str, str] | None = None) -> tuple[in
     return done.returncode, done.stdout, done.stderr
 
 
+class Process(Protocol):
+    """What a daemon's process is asked and told."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def send_signal(self, kind: signal.Signals) -> None: ...
+
+
 class Daemon:
     """`starlingd run` with these flags, logging JSON into a file of `directory`. Killed, at the latest, on leaving.
 
@@ -44,13 +61,16 @@ class Daemon:
         directory.mkdir(parents=True, exist_ok=True)
         self.state = directory / "state"
         self._told = directory / f"stderr-{len(list(directory.glob('stderr-*')))}.jsonl"
-        command = [COMMAND] if program is None else [sys.executable, "-c", f"{program}\n{MAIN}"]
-        self._command = [*command, "run", "--state-dir", self.state, "--port", "0", "--log-format", "json", *flags]
+        self._command = [COMMAND] if program is None else [sys.executable, "-c", f"{program}\n{MAIN}"]
+        self._arguments = ["run", "--state-dir", self.state, "--port", "0", "--log-format", "json", *flags]
 
     def __enter__(self) -> Self:
-        with self._told.open("wb") as told:
-            self.process = subprocess.Popen(self._command, env=environment(), stderr=told)
+        self.process = self._begin()
         return self
+
+    def _begin(self) -> Process:
+        with self._told.open("wb") as told:
+            return subprocess.Popen([*self._command, *self._arguments], env=environment(), stderr=told)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

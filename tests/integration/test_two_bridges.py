@@ -20,7 +20,8 @@ from consumers.sources.jetstream import JetstreamV1Source
 from consumers.sources.live import system_clock
 from consumers.worker.worker import Worker
 from tests.campaigns import verdict
-from tests.campaigns.kills import PARTITIONS, SHAPE, flags
+from tests.campaigns.campaign import flags
+from tests.campaigns.producers import PARTITIONS
 from tests.campaigns.upstream import Upstream, simulated
 from tests.e2e.process import Daemon
 from tests.servers.kafka import Kafka
@@ -70,7 +71,7 @@ async def folded(log: Log, topics: Topics) -> tuple[Worker, dict[int, Snapshot]]
     async def closed(snapshot: Snapshot) -> None:
         told[snapshot.end] = snapshot
 
-    worker = Worker(log, topics.events, SHAPE, range(PARTITIONS), closed)
+    worker = Worker(log, topics.events, Upstream.shape, range(PARTITIONS), closed)
     await worker.start()
     ends = await log.end_offsets(topics.events)
     while worker.windows.stats.records + sum(map(len_of_backlog, worker._backlog.values())) < sum(ends.values()):
@@ -83,12 +84,12 @@ def len_of_backlog(backlog) -> int:
     return sum(len(chunk.values) - start for chunk, start in backlog)
 
 
-def assert_recounted(upstream: Upstream, told: dict[int, Snapshot]) -> None:
-    events = verdict.events_of(list(upstream.lines))
-    end = verdict.last_end(events, SHAPE, PARTITIONS)
+def assert_recounted(upstream: Upstream, told: dict[int, Snapshot], folder: Path) -> None:
+    events = verdict.events_of(upstream.finish(folder).recording)
+    end = verdict.last_end(events, Upstream.shape, PARTITIONS)
     assert max(told) == end
     for closed in sorted(told)[-12:]:
-        expected = verdict.recount(events, closed, SHAPE, PARTITIONS)
+        expected = verdict.recount(events, closed, Upstream.shape, PARTITIONS)
         oracle.same(oracle.rows(told[closed].agents, told[closed].current), expected)
     assert len(told[end].agents) > 50
 
@@ -116,7 +117,7 @@ async def test_a_second_bridge_takes_over_and_what_the_first_still_writes_does_n
         await asyncio.gather(*carrying)
         worker, told = await folded(log, topics)
         assert worker.windows.stats.superseded > 100
-        assert_recounted(upstream, told)
+        assert_recounted(upstream, told, tmp_path)
 
 
 async def test_the_first_of_two_bridges_ends_when_the_second_has_begun(
@@ -139,7 +140,7 @@ async def test_the_first_of_two_bridges_ends_when_the_second_has_begun(
         stop.set()
         await taking
         _, told = await folded(log, topics)
-        assert_recounted(upstream, told)
+        assert_recounted(upstream, told, tmp_path)
 
 
 @pytest.mark.kafka
@@ -147,7 +148,7 @@ async def test_a_process_that_slept_while_another_took_over_wakes_up_and_ends(
     kafka: Kafka, topics: Topics, tmp_path: Path, upstream: Upstream
 ) -> None:
     given = ("--role", "bridge", "--log", "kafka", "--bootstrap", kafka.bootstrap, "--source", "jetstream1")
-    given += ("--hosts", upstream.address, *flags(f"log.prefix={topics.prefix}", "log.replication=1"))
+    given += ("--hosts", upstream.address, *flags(upstream.shape, f"log.prefix={topics.prefix}", "log.replication=1"))
     with Daemon(tmp_path / "first", *given) as first, Daemon(tmp_path / "second", *given) as second:
         second.process.send_signal(signal.SIGSTOP)
         upstream.released = len(upstream.lines) // 3
@@ -166,4 +167,4 @@ async def test_a_process_that_slept_while_another_took_over_wakes_up_and_ends(
         assert await asyncio.to_thread(second.stop) == 0
     async with KafkaLog(KafkaOptions(kafka.bootstrap)) as log:
         _, told = await folded(log, topics)
-        assert_recounted(upstream, told)
+        assert_recounted(upstream, told, tmp_path)
