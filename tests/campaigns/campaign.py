@@ -29,7 +29,7 @@ SETTINGS = (
     "windows.idle=30m",
     "checkpoints.every=1s",
     "engine.panels=100",
-    "engine.indicators=polarization,attention,activity,panic",
+    "engine.indicators=polarization,panic",
     "engine.device=cpu",
     f"log.partitions={PARTITIONS}",
 )
@@ -38,6 +38,8 @@ _STEP = 1.0
 """Seconds in which what belongs to the next kill is released."""
 
 _STUCK = 240.0
+_LONG = 1800.0
+"""Seconds for all windows of a campaign, one after the other, on a machine that has much else to do."""
 
 
 def flags(shape: Shape, *settings: str) -> tuple[str, ...]:
@@ -135,10 +137,10 @@ class Campaign:
     def _finish(self, parts: list[Part]) -> Given:
         """Have all given that is left; end the processes in order once the last window that it closes was published."""
         given = self.producer.finish(self.folder)
-        self.events = verdict.events_of(given.recording)
+        self.events = asyncio.run(verdict.events_of(given.recording))
         self.end = verdict.last_end(self.events, self.producer.shape, PARTITIONS)
         worker = parts[-1]
-        deadline = time.monotonic() + _STUCK
+        deadline = time.monotonic() + _LONG
         while f'"end":{self.end}'.encode() not in worker.newest():
             assert time.monotonic() < deadline, f"the last window did not close: {worker.daemon and worker.daemon.told}"
             for part in parts:
@@ -157,7 +159,7 @@ class Campaign:
         """Run the same stream through a daemon that nobody disturbs; return its log's file."""
         settings = flags(self.producer.shape, f"source.paths={recording}")
         with Daemon(self.folder / "whole", "--log", "sqlite", "--source", "recording", *settings) as daemon:
-            assert daemon.finish() == 0, daemon.told
+            assert daemon.finish(_LONG) == 0, daemon.told
         return daemon.state / "log.db"
 
     def _compare(self, state: Path, given: Given) -> None:

@@ -1,6 +1,5 @@
 """What a kill campaign is held to: a recount of the last window from the lines, and the runs of one left in peace."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -27,14 +26,10 @@ DONE = tuple(name for name in COLUMNS if name not in PHASES)
 """The columns that say what was done, not when."""
 
 
-def events_of(recording: Path) -> list[Event]:
+async def events_of(recording: Path) -> list[Event]:
     """Return the agent events of a recording, in their order."""
-
-    async def read() -> list[Event]:
-        source = RecordedSource(recording, now=1 << 60)
-        return [event async for delivery in source.deliveries(None) for event in delivery.events]
-
-    return asyncio.run(read())
+    source = RecordedSource(recording, now=1 << 60)
+    return [event async for delivery in source.deliveries(None) for event in delivery.events]
 
 
 def last_end(events: list[Event], shape: Shape, partitions: int) -> int:

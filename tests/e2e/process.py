@@ -136,6 +136,6 @@ class Daemon:
         self.process.send_signal(kind)
         return self.process.wait(PATIENCE)
 
-    def finish(self) -> int:
+    def finish(self, patience: float = PATIENCE) -> int:
         """Return its exit status when it ends by itself."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(patience)

@@ -84,8 +84,8 @@ def len_of_backlog(backlog) -> int:
     return sum(len(chunk.values) - start for chunk, start in backlog)
 
 
-def assert_recounted(upstream: Upstream, told: dict[int, Snapshot], folder: Path) -> None:
-    events = verdict.events_of(upstream.finish(folder).recording)
+async def assert_recounted(upstream: Upstream, told: dict[int, Snapshot], folder: Path) -> None:
+    events = await verdict.events_of(upstream.finish(folder).recording)
     end = verdict.last_end(events, Upstream.shape, PARTITIONS)
     assert max(told) == end
     for closed in sorted(told)[-12:]:
@@ -117,7 +117,7 @@ async def test_a_second_bridge_takes_over_and_what_the_first_still_writes_does_n
         await asyncio.gather(*carrying)
         worker, told = await folded(log, topics)
         assert worker.windows.stats.superseded > 100
-        assert_recounted(upstream, told, tmp_path)
+        await assert_recounted(upstream, told, tmp_path)
 
 
 async def test_the_first_of_two_bridges_ends_when_the_second_has_begun(
@@ -140,7 +140,7 @@ async def test_the_first_of_two_bridges_ends_when_the_second_has_begun(
         stop.set()
         await taking
         _, told = await folded(log, topics)
-        assert_recounted(upstream, told, tmp_path)
+        await assert_recounted(upstream, told, tmp_path)
 
 
 @pytest.mark.kafka
@@ -167,4 +167,4 @@ async def test_a_process_that_slept_while_another_took_over_wakes_up_and_ends(
         assert await asyncio.to_thread(second.stop) == 0
     async with KafkaLog(KafkaOptions(kafka.bootstrap)) as log:
         _, told = await folded(log, topics)
-        assert_recounted(upstream, told, tmp_path)
+        await assert_recounted(upstream, told, tmp_path)
