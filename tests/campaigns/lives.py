@@ -7,6 +7,8 @@ the seconds that importing takes, so that a thousand deaths are a matter of minu
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -17,6 +19,8 @@ from tests.e2e.process import Daemon
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.campaigns.warm"])
+_TURN = threading.Lock()
+"""Whoever starts a process asks after all others too, and how one ended is told once: so only one thread may ask."""
 
 
 class Life(Daemon):
@@ -46,23 +50,27 @@ class Forked:
     """A forked process as `Daemon` handles one."""
 
     def __init__(self, process: BaseProcess) -> None:
-        process.start()
+        with _TURN:
+            process.start()
         assert process.pid is not None
         self.pid: int = process.pid
         self._process = process
 
     @property
     def returncode(self) -> int | None:
-        return self._process.exitcode
+        with _TURN:
+            return self._process.exitcode
 
     def poll(self) -> int | None:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        if self.returncode is None:
-            raise TimeoutError(f"it did not end within {timeout:g} s")
-        return self.returncode
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"it did not end within {timeout:g} s")
+            time.sleep(0.01)
+        return code
 
     def kill(self) -> None:
         self._process.kill()

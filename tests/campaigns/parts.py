@@ -71,7 +71,7 @@ class Part:
         if process.returncode == -9:
             self.ended_in = step
             return True
-        self.deaths.append(self.daemon.told[-2_000:])
+        self.deaths.append(f"exit {process.returncode}: {self.daemon.told[-2_000:]}")
         self.restart()
         return False
 

@@ -27,7 +27,7 @@ from tests.servers.fake_host import FakeHost
 
 Protocol = Literal["jetstream1", "jetstream2"]
 
-RATE = 20.0
+RATE = 8.0
 """Operations in a second of the network's own time."""
 
 SECONDS_A_KILL = 6.0
