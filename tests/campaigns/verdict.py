@@ -83,20 +83,27 @@ class Published:
     """The agents who had a tombstone."""
 
     def differences(self, whole: "Published") -> int:
-        """Return how many records and values are not those of an uninterrupted daemon, or are missing.
+        """Return how many records and values are not those of an uninterrupted daemon, or are missing in either."""
+        both = self.values.keys() & whole.values.keys()
+        wrong = sum(record != whole.runs[run][0] for run, records in self.runs.items() for record in records)
+        wrong += sum(self.values[key] != whole.values[key] for key in both)
+        return wrong + self._misses(whole) + whole._misses(self)
+
+    def _misses(self, other: "Published") -> int:
+        """Return how many of the other's values are missing here, of runs that are here too.
 
         The topic of attributions is compacted: a value is not missed where a newer one of its agent, or a tombstone,
         has taken its place.
         """
-        wrong = sum(record != whole.runs[run][0] for run, records in self.runs.items() for record in records)
-        wrong += sum(values != whole.values.get(key) for key, values in self.values.items() if key[0] in self.runs)
+        ends = {run: records[0]["end"] for run, records in self.runs.items()}
         newest: dict[str, int] = {}
         for run, agent in self.values:
-            newest[agent] = max(newest.get(agent, 0), whole.runs[run][0]["end"] if run in whole.runs else 0)
-        missing = {key for key in whole.values if key[0] in self.runs} - self.values.keys()
-        gone = self.buried | whole.buried
-        return wrong + sum(
-            agent not in gone and newest.get(agent, 0) <= whole.runs[run][0]["end"] for run, agent in missing
+            newest[agent] = max(newest.get(agent, 0), ends.get(run, 0))
+        gone = self.buried | other.buried
+        return sum(
+            agent not in gone and newest.get(agent, 0) <= ends[run]
+            for run, agent in other.values.keys() - self.values.keys()
+            if run in ends
         )
 
     @property
