@@ -63,7 +63,11 @@ def code() -> str:
 def campaign(setting: str, kills: int, seed: int, of: str) -> Report:
     """Run one campaign in a folder of its own."""
     folder = Path(tempfile.mkdtemp(prefix="starlingd-kills-"))
-    report = SETTINGS[setting](folder, kills, seed)
+    try:
+        report = SETTINGS[setting](folder, kills, seed)
+    except Exception as error:
+        error.add_note(f"What it left is in {folder}.")
+        raise
     report.code = of
     if report.exact:
         shutil.rmtree(folder)
@@ -76,7 +80,8 @@ def write() -> None:
     """Write the tables of all rows beneath what kills.md says of them."""
     said, heading, _ = TABLE.read_text("utf-8").partition(HEADING)
     assert heading
-    TABLE.write_text(said + heading + tables(read(ROWS)), "utf-8")
+    rows = sorted(read(ROWS), key=lambda one: one.seed)
+    TABLE.write_text(said + heading + tables(rows), "utf-8")
 
 
 def main() -> int:
@@ -88,13 +93,12 @@ def main() -> int:
     parser.add_argument("--only", choices=SETTINGS, action="append", help="settings; all in turn")
     given = parser.parse_args()
     settings, of, exact = given.only or list(SETTINGS), code(), True
-    there = {(one.setting, one.seed, one.kills.total()) for one in read(ROWS)}
+    there = {(one.setting, one.seed): one.kills.total() for one in read(ROWS)}
     with ThreadPoolExecutor(given.at_once) as pool:
         running = {}
         for index, begun in enumerate(range(0, given.kills, MOST)):
-            one = (settings[index % len(settings)], given.seed + index, min(MOST, given.kills - begun))
-            if one not in there:
-                setting, seed, kills = one
+            setting, seed, kills = settings[index % len(settings)], given.seed + index, min(MOST, given.kills - begun)
+            if there.get((setting, seed), 0) < kills:
                 running[pool.submit(campaign, setting, kills, seed, of)] = f"{setting}, seed {seed}"
         for done in as_completed(running):
             try:
