@@ -55,7 +55,7 @@ SETTINGS: dict[str, Callable[[Path, int, int], Report]] = {
 def code() -> str:
     """Return when the code was committed, and whether it was changed since."""
     ask = partial(subprocess.run, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    when = ask(["git", "log", "-1", "--date=format-local:%Y-%m-%d %H:%M UTC", "--format=%cd"], env={"TZ": "UTC"})
+    when = ask(["git", "log", "-1", "--date=format-local:%Y-%m-%d %H:%M UTC", "--format=%ad"], env={"TZ": "UTC"})
     changed = ask(["git", "status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py"]).stdout
     return when.stdout.strip() + (", changed" if changed else "")
 
