@@ -36,6 +36,12 @@ class Snapshot:
     watermark: int
     erased: list[str] = field(default_factory=list)
     """Accounts deleted, taken down, suspended or deactivated since the snapshot before: each gets a tombstone."""
+    partitions: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The partition that each agent's events are in, [N]; of a snapshot made without it, 0."""
+
+    def __post_init__(self) -> None:
+        if not self.partitions.size:
+            self.partitions = np.zeros(len(self.agents), np.int64)
 
     @property
     def received(self) -> NDArray[np.int64]:

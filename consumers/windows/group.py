@@ -130,7 +130,7 @@ class Windows:
         shape = self.shape
         end = self.head * shape.bucket
         start, before = end - shape.length, end - 2 * shape.length
-        agents, current, preceding = gather([part.state for part in self.parts.values()])
+        agents, current, preceding, owners = gather([part.state for part in self.parts.values()])
         self.gaps.forget(before)
         unheard = [Gap(before, max(before, self.origin), BEFORE_THE_STREAM)]
         greatest = self.greatest
@@ -144,6 +144,7 @@ class Windows:
             start=start,
             end=end,
             agents=agents,
+            partitions=np.array(list(self.parts), np.int64)[owners],
             current=current,
             preceding=preceding if known else None,
             coverage=self.gaps.coverage(start, end, unheard),

@@ -16,8 +16,8 @@ _BLOCK = 8192
 Columns = NDArray[np.int32]
 
 
-def gather(states: Sequence[State]) -> tuple[list[str], Columns, Columns]:
-    """Return the agents active in either window, sorted, with both windows as int32 [26, N].
+def gather(states: Sequence[State]) -> tuple[list[str], Columns, Columns, Ints]:
+    """Return the agents active in either window, sorted, both windows as int32 [26, N], and whose each is, [N].
 
     An agent is active when one of its counts is positive. What is beyond int32 is cut to it: only the sum of
     valences over 200,000 posts of one agent in one window gets there.
@@ -35,7 +35,7 @@ def gather(states: Sequence[State]) -> tuple[list[str], Columns, Columns]:
     for start in range(0, len(names), _BLOCK):
         block = slice(start, start + _BLOCK)
         _copy(states, slots[block], owners[block], [window[:, block] for window in windows])
-    return names.tolist(), windows[0], windows[1]
+    return names.tolist(), windows[0], windows[1], owners
 
 
 def _active(state: State) -> Ints:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.windows.delta import WIDTH, Delta, Ints
+from consumers.windows.names import packed, unpacked
 from consumers.windows.shape import Shape
 from consumers.windows.slots import Slots
 
@@ -122,7 +123,7 @@ class State:
     def dump(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays that `load` makes the same state of; the sums follow from the buckets."""
         slots = self.slots.by_name()
-        names = [name.encode() for name in self.slots.names[slots]]
+        names, lengths = packed(self.slots.names[slots].tolist())
         buckets = sorted(self.deltas)
         for bucket in buckets:
             self.deltas[bucket].settle()
@@ -130,8 +131,8 @@ class State:
         empty = [np.empty(0, np.int32)]
         return {
             "slots": slots,
-            "names": np.frombuffer(b"".join(names), np.uint8),
-            "name_lengths": np.array([len(name) for name in names], np.uint32),
+            "names": names,
+            "name_lengths": lengths,
             "buckets": np.array(buckets, np.int64),
             "bucket_cells": np.array([delta.cells.size for delta in held], np.int64),
             "cells": np.concatenate(empty + [delta.cells for delta in held]),
@@ -140,7 +141,7 @@ class State:
 
     def load(self, arrays: dict[str, NDArray[np.generic]], head: int | None) -> None:
         """Take over what `dump` gave, into an empty state. Raises ValueError where the arrays contradict each other."""
-        names = _split(arrays["names"].tobytes(), arrays["name_lengths"])
+        names = unpacked(arrays["names"], arrays["name_lengths"])
         self.slots.restore(arrays["slots"].astype(np.int64), names)
         self._make_room()
         ends = [0, *np.cumsum(arrays["bucket_cells"]).tolist()]
@@ -154,14 +155,3 @@ class State:
             self._last[own // WIDTH] = bucket
         if head is not None:
             self.advance(head)
-
-
-def _split(blob: bytes, lengths: NDArray[np.generic]) -> list[str]:
-    """Cut a blob into names of the given lengths in bytes."""
-    bounds = [0, *np.cumsum(lengths, dtype=np.int64).tolist()]
-    if bounds[-1] != len(blob):
-        raise ValueError("the names and their lengths do not agree")
-    if not blob.isascii():
-        return [blob[first:last].decode() for first, last in pairwise(bounds)]
-    text = blob.decode()
-    return [text[first:last] for first, last in pairwise(bounds)]

@@ -28,6 +28,13 @@ RETENTION = "retention"
 _ENDS_EVERY = SECOND
 _logger = structlog.get_logger(__name__)
 
+
+class RestoreTimeoutError(CheckpointError):
+    """A checkpoint that could be neither read nor refused in time; the thread that reads it may never end."""
+
+    overdue = True
+
+
 OnClose = Callable[[Snapshot], Awaitable[object]]
 
 
@@ -86,7 +93,7 @@ class Worker:
     async def start(self) -> None:
         """Take up from the newest checkpoint that is of use, or from the beginning of the log."""
         await self._look()
-        positions = await asyncio.to_thread(self._restore)
+        positions = await self._restored()
         if self._saving:
             await self._saving.settle()
         if positions is None:
@@ -104,6 +111,20 @@ class Worker:
 
     def _clock(self) -> int:
         return self._now() if self._now else 0
+
+    async def _restored(self) -> dict[int, int] | None:
+        """Load the windows within the time that there is for it."""
+        patience = self._saving.patience / SECOND if self._saving else None
+        try:
+            async with asyncio.timeout(patience):
+                return await asyncio.to_thread(self._restore)
+        except TimeoutError:
+            assert self._saving is not None
+            stats = self._saving.checkpoints.stats
+            raise RestoreTimeoutError(
+                f"after {patience:g} s, {stats.read} of {stats.to_read} bytes of the checkpoint were there: see what "
+                "holds up its store, or raise checkpoints.patience"
+            ) from None
 
     def _restore(self) -> dict[int, int] | None:
         """Load the windows; return the offsets that they go on from, None where there is no checkpoint of use."""

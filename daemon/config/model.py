@@ -3,8 +3,10 @@
 How the file, the environment and the flags come together is in `daemon.config.loading`.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr, field_validator
 from pydantic import model_validator as validate_model
@@ -297,12 +299,25 @@ class Publish(Section):
 
 
 class Checkpoints(Section):
-    """The windows' state on disk."""
+    """The windows' state on disk or in an object store."""
 
-    directory: Path | None = Field(default=None, description="unset, `checkpoints` in `state_dir`")
+    directory: str | None = Field(
+        default=None,
+        description="a directory, or a URL that fsspec knows (s3://bucket/path wants the package s3fs installed); "
+        "unset, `checkpoints` in `state_dir`",
+    )
     every: Duration = Field(
         default=MINUTE, ge=SECOND, description="how often the state is saved, and always on shutdown"
     )
+    patience: Duration = Field(
+        default=5 * MINUTE, ge=SECOND, description="reading one back at the start takes no longer, or the daemon ends"
+    )
+
+    @validate_model(mode="after")
+    def _no_secret(self) -> Self:
+        if self.directory and urlsplit(self.directory).password is not None:
+            raise conflict("checkpoints.directory", "a password in it would be printed; give it in the environment")
+        return self
 
 
 class Http(Section):
@@ -404,6 +419,6 @@ class Config(BaseSettings):
         return (self.followers.path or self.state / "followers.db").expanduser()
 
     @property
-    def checkpoint_dir(self) -> Path:
-        """The directory of the checkpoints."""
-        return (self.checkpoints.directory or self.state / "checkpoints").expanduser()
+    def checkpoint_place(self) -> str:
+        """The directory or URL of the checkpoints."""
+        return os.path.expanduser(self.checkpoints.directory or str(self.state / "checkpoints"))  # noqa: PTH111 - or a URL

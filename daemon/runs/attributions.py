@@ -31,11 +31,15 @@ class Attributions:
     tiers: NDArray[np.uint8]
     visibility: NDArray[np.int64]
     tier_names: tuple[str, ...] = ("head", "middle", "tail")
+    partitions: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The partition that each agent's events are in, [N]; of a table made without it, 0."""
     ranked: dict[Key, NDArray[np.int64]] = field(init=False)
     mass: dict[Key, float] = field(init=False)
 
     def __post_init__(self) -> None:
         """Rank the agents by |φ|; ties go by name, so that equal runs give equal lists."""
+        if not self.partitions.size:
+            self.partitions = np.zeros(len(self.agents), np.int64)
         self.ranked = {key: rank(phi, TOP_KEPT) for key, phi in self.phi.items()}
         self.mass = {key: float(np.abs(phi).sum()) for key, phi in self.phi.items()}
 

@@ -9,7 +9,7 @@ What the engine does not vouch for is named in the record and left out of the at
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from consumers.log import Entry, Log, Topics
 from consumers.snapshot import Coverage, Snapshot
+from consumers.windows.group import Image
 from daemon.runs import recall
 from daemon.runs.attributions import Attributions
 from daemon.runs.carried import Carried
@@ -102,6 +103,7 @@ class Cycle:
         seen: Seen = by_received,
         settings: Mapping[str, Any] | None = None,
         pseudonyms: Pseudonyms | None = None,
+        partitions: Collection[int] = (0,),
         fusion: Fusion | None = None,
         clock: Callable[[], float] | None = time.perf_counter,
         now: Callable[[], float] | None = time.time,
@@ -110,7 +112,8 @@ class Cycle:
 
         `seen` says how visible the agents are, on the engine's thread. `settings` are those outside the plan that
         change what a run says (bucket, scorer). With `pseudonyms` all that
-        leaves the cycle, `latest` included, has them in place of the agents' names. `fusion`, which the cycle closes,
+        leaves the cycle, `latest` included, has them in place of the agents' names. `partitions` are those that the
+        snapshots are of. `fusion`, which the cycle closes,
         gives the engine compiled sweeps. `clock` times the phases
         in seconds and `now` gives the wall clock in Unix seconds for the lag; without them (replay) a run's record
         depends on its window and on the runs before it alone.
@@ -122,6 +125,7 @@ class Cycle:
         self._pseudonyms, self._fusion = pseudonyms, fusion
         self._settings = dict(settings or {}) | ({"pseudonyms": pseudonyms.id} if pseudonyms else {})
         self._timed, self._clock, self._now = clock is not None, clock or float, now
+        self._partitions = sorted(partitions)
         self._device = device_of(plan.device)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._publisher = Publisher(log, topics.attributions, plan.policy, self._thread, clock=self._clock)
@@ -135,7 +139,7 @@ class Cycle:
         earlier life published of windows that are still to close again.
         """
         if self._carried is None:
-            self._carried = Carried(await recall.published(self._log, self._topics.attributions))
+            self._carried = Carried(await recall.published(self._log, self._topics.attributions, self._partitions))
             self._publisher.published = self._carried.published
 
     async def __call__(self, snapshot: Snapshot) -> RunRecord:
@@ -150,7 +154,7 @@ class Cycle:
         written = await self._publisher.publish(computed.table, run, snapshot.lens, erased)
         record = self._record(run, snapshot, computed, written)
         await self._log.append(self._topics.runs, [Entry(run.encode(), record.encode())])
-        self._carried = Carried(self._publisher.published, snapshot.agents, computed.memory)
+        self._carried = Carried(self._publisher.published, snapshot.agents, snapshot.partitions, computed.memory)
         self.latest.swap(Results(record.model_dump(mode="json"), computed.table), erased)
         self.stats.add(record)
         return record
@@ -161,15 +165,14 @@ class Cycle:
             self._fusion.close()
         self._thread.shutdown()
 
-    def dump(self) -> bytes:
-        """Return what the next run needs of the ones before, for the checkpoint; nothing before `start` or `load`."""
-        return b"" if self._carried is None else self._carried.dump()
+    def dump(self) -> dict[int, Image]:
+        """Return what the next run needs of the ones before, by partition; nothing before `start` or `load`."""
+        return {} if self._carried is None else self._carried.dump(self._partitions)
 
-    def load(self, blob: bytes) -> None:
-        """Go on from a dump; raises ValueError for one that this version did not write."""
-        if blob:
-            self._carried = Carried.load(blob)
-            self._publisher.published = self._carried.published
+    def load(self, images: Mapping[int, Image]) -> None:
+        """Go on from a dump, or from none; raises ValueError for one that this version did not write."""
+        self._carried = Carried.load(images) if images else None
+        self._publisher.published = self._carried.published if self._carried else recall.Published()
 
     def _compute(self, snapshot: Snapshot, carried: Carried) -> _Computed:
         """Run the engine; on the engine's thread."""
@@ -220,6 +223,7 @@ class Cycle:
             tiers=tier.astype(np.uint8)[rows],
             visibility=visibility[rows],
             tier_names=TIERS,
+            partitions=snapshot.partitions[rows],
         )
 
     def _record(self, run: str, snapshot: Snapshot, computed: _Computed, written: Written) -> RunRecord:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from consumers.log import Entry, Log
 from daemon.runs.attributions import Attributions, greatest
 from daemon.runs.encoding import chunks, entries, tombstones
+from daemon.runs.recall import Published
 
 T = TypeVar("T")
 
@@ -107,7 +108,7 @@ class Publisher:
     ) -> None:
         """Write to `topic` of an open log; encode in `executor`."""
         self.policy = policy
-        self.published: Sequence[str] = ()
+        self.published = Published()
         self._log = log
         self._topic = topic
         self._executor = executor
@@ -149,10 +150,11 @@ class Publisher:
 
     def _departed(
         self, table: Attributions, rows: NDArray[np.int64], erased: Collection[str]
-    ) -> tuple[Sequence[str], list[str]]:
+    ) -> tuple[Published, list[str]]:
         """Return who is published now, and who needs a tombstone, in the order of the names."""
         now = table.agents if rows.size == len(table.agents) else [table.agents[row] for row in rows.tolist()]
-        return now, sorted((set(self.published) | set(erased)).difference(now))
+        gone = (set(self.published.names) | set(erased)).difference(now)
+        return Published(now, table.partitions[rows]), sorted(gone)
 
     def _in_thread(self, call: Callable[..., T], *args: object) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._executor, call, *args)

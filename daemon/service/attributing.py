@@ -19,6 +19,7 @@ from consumers.followers.keeper import Followers
 from consumers.log import Log, Topics
 from consumers.snapshot import Snapshot
 from consumers.worker.checkpoints import Checkpoints
+from consumers.worker.places import PlaceError, open_place
 from consumers.worker.saving import Saving
 from consumers.worker.worker import Worker
 from daemon.config.model import SECOND, Config
@@ -49,6 +50,10 @@ class Attributing:
 def check(config: Config) -> None:
     """Raise ConfigError for what the first run could not do."""
     pseudonyms_of(config.publish)
+    try:
+        open_place(config.checkpoint_place)
+    except PlaceError as error:
+        raise ConfigError(f"checkpoints.directory: {error}") from error
     if config.engine.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("engine.device is cuda, and there is no GPU that torch can use; choose auto or cpu")
     for name in config.engine.indicators:
@@ -91,10 +96,11 @@ async def build(
         seen=by_followers(followers.known, config.followers.coverage) if followers else by_received,
         settings=building.settings_of(config),
         pseudonyms=pseudonyms_of(config.publish),
+        partitions=range(config.log.partitions),
         fusion=Fusion(config.engine.compile, report=_uncompiled),
         now=time.time if config.source.kind in building.LIVE else None,
     )
-    checkpoints = Checkpoints(config.checkpoint_dir, {**shape.fingerprint(), "partitions": config.log.partitions})
+    checkpoints = Checkpoints(config.checkpoint_place, {**shape.fingerprint(), "partitions": config.log.partitions})
 
     async def closed(snapshot: Snapshot) -> None:
         await cycle(snapshot)
@@ -113,9 +119,10 @@ async def build(
         saving=Saving(
             checkpoints,
             every=config.checkpoints.every,
-            dump=lambda: {"cycle": cycle.dump()},
-            load=lambda blobs: cycle.load(blobs["cycle"]),
+            dump=cycle.dump,
+            load=cycle.load,
             settle=cycle.start,
+            patience=config.checkpoints.patience,
         ),
         closed_before=await newest_end(log, topics.runs),
     )

@@ -33,8 +33,11 @@ def connected(service: "Service") -> str | None:
 
 def restored(service: "Service") -> str | None:
     """Tell whether the windows are not there yet."""
-    waiting = service.worker and not service.worker.stats.restored
-    return "the windows are being restored" if waiting else None
+    if service.worker is None or service.worker.stats.restored:
+        return None
+    stats = service.checkpoints.stats if service.checkpoints else None
+    progress = f" ({stats.read >> 20} of {stats.to_read >> 20} MB)" if stats and stats.to_read else ""
+    return f"the windows are being restored{progress}"
 
 
 def fresh(service: "Service", wall: int) -> str | None:

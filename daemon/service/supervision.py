@@ -16,7 +16,7 @@ FORCED = 130
 
 
 class PartDiedError(Exception):
-    """A part of the daemon ended with an error, which is this one's cause. `overdue`: others did not end after it."""
+    """A part of the daemon ended with an error, this one's cause. `overdue`: others, or its thread, did not end."""
 
     def __init__(self, part: str, cause: BaseException, *, overdue: bool = False) -> None:
         super().__init__(f"the {part} died: {type(cause).__name__}: {cause}")
@@ -49,7 +49,7 @@ async def supervise(parts: Mapping[str, Callable[[], Awaitable[None]]], stop: as
         await _cancel([*tasks, stopping])
     for task, name in tasks.items():
         if task not in overdue and (cause := _failed(task)):
-            raise PartDiedError(name, cause, overdue=bool(overdue)) from cause
+            raise PartDiedError(name, cause, overdue=bool(overdue) or getattr(cause, "overdue", False)) from cause
     if overdue:
         names = " and ".join(sorted(tasks[task] for task in overdue))
         raise DrainError(f"the {names} did not end within {budget:g} s")

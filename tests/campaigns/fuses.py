@@ -51,11 +51,11 @@ def _burn_in_checkpoint(due: Callable[[], bool]) -> None:
 
     original = checkpoints._store
 
-    def burning(path: Path, pieces: list[Any]) -> Any:
+    def burning(place: Any, number: int, name: str, pieces: list[Any]) -> Any:
         if due():
-            path.write_bytes(bytes(pieces[0])[: len(pieces[0]) // 2])
+            place.write(number, name, [bytes(pieces[0])[: len(pieces[0]) // 2]])
             _die()
-        return original(path, pieces)
+        return original(place, number, name, pieces)
 
     checkpoints._store = burning
 

@@ -58,9 +58,9 @@ def held(directory: Path, shape: Shape, partitions: int) -> tuple[int, Table]:
     """Return the end of the last closed window and the window itself, out of the newest checkpoint."""
     checkpoints = Checkpoints(directory, {**shape.fingerprint(), "partitions": partitions})
     checkpoint = next(checkpoints.load())
-    windows = Windows.load(shape, checkpoint.common["windows"], checkpoint.images)
+    windows = Windows.load(shape, checkpoint.common, checkpoint.images)
     assert windows.head is not None
-    agents, current, _ = gather([part.state for part in windows.parts.values()])
+    agents, current, _, _ = gather([part.state for part in windows.parts.values()])
     return windows.head * shape.bucket, oracle.rows(agents, current)
 
 

@@ -27,6 +27,8 @@ def assert_refused(sentence: str, *arguments: str, **options: dict[str, str]) ->
         (["--config", "absent.toml"], "absent.toml cannot be read: no such file or directory"),
         (["--role", "bridge"], "--role bridge needs a log that processes share: set log.kind to kafka"),
         (["--source", "recording", "--set", "source.paths=absent.jsonl"], "absent.jsonl cannot be read"),
+        (["--set", "checkpoints.directory=nothing://x"], "checkpoints.directory: nothing://x is no place that fsspec"),
+        (["--set", "checkpoints.directory=s3://k:pw@b/x"], "directory: a password in it would be printed"),
         (["--source", "relay", "--hosts", "a/b"], "The source host 'a/b' is not one"),
     ],
 )

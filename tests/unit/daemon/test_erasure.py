@@ -40,8 +40,8 @@ class Daemon:
         saving = Saving(
             self.checkpoints,
             every=10**15,
-            dump=lambda: {"cycle": self.cycle.dump()},
-            load=lambda blobs: self.cycle.load(blobs["cycle"]),
+            dump=self.cycle.dump,
+            load=self.cycle.load,
         )
         self.worker = Worker(log, TOPICS.events, SHAPE, [0], self._close, now=lambda: self.now, saving=saving)
         self.closed: list[Snapshot] = []
@@ -96,9 +96,9 @@ async def test_an_erased_account_is_in_no_byte_of_any_checkpoint_after_a_run_and
         if at % 10 == 9:
             await daemon.worker.checkpoint()
     held = [path for path, content in daemon.on_disk().items() if VICTIM.encode() in content]
-    assert {Path(path).name for path in held} == {"partition-00000.state", "cycle.blob"}
+    assert {Path(path).name for path in held} == {"partition-00000.images", "partition-00000.carried"}
     assert len({Path(path).parent for path in held}) == 2, "both generations name the account before it is erased"
-    assert VICTIM in daemon.cycle._publisher.published
+    assert VICTIM in daemon.cycle._publisher.published.names
 
     await daemon.hear(gone(29.9, status))
     assert daemon.worker.windows.parts[0].state.slots.of.keys() == set(OTHERS)
@@ -106,9 +106,9 @@ async def test_an_erased_account_is_in_no_byte_of_any_checkpoint_after_a_run_and
     await daemon.second(30)
     await daemon.second(31)
     assert VICTIM in daemon.closed[-2].erased
-    assert VICTIM not in (await published(log, TOPICS.attributions))
+    assert VICTIM not in (await published(log, TOPICS.attributions, [0])).names
     await daemon.worker.checkpoint()
-    assert len(list(daemon.checkpoints.directory.iterdir())) == 2, "there is still one to fall back to"
+    assert len(list(daemon.directory.iterdir())) == 2, "there is still one to fall back to"
     assert [path for path, content in daemon.on_disk().items() if VICTIM.encode() in content] == []
     assert all(len(list(checkpoint.images)) == 1 for checkpoint in daemon.checkpoints.load())
     assert daemon.checkpoints.stats.damaged == 0
@@ -130,8 +130,8 @@ async def test_no_memory_of_the_daemon_names_an_erased_account_after_the_next_ru
     await daemon.second(31)
     assert shown.encode() not in orjson.dumps(daemon.cycle.latest.runs(240))
     assert daemon.cycle.latest.agent(shown) is None
-    assert shown not in daemon.cycle._publisher.published
-    assert VICTIM.encode() not in daemon.cycle.dump()
+    assert shown not in daemon.cycle._publisher.published.names
+    assert VICTIM.encode() not in b"".join(a.tobytes() for _, own in daemon.cycle.dump().values() for a in own.values())
     if pseudonyms:
         assert VICTIM not in pseudonyms._known
     await daemon.worker.close()
@@ -153,7 +153,7 @@ async def test_the_attributions_topic_ends_with_a_tombstone_also_where_the_crash
     await second.worker.start()
     await second.second(22)
     assert VICTIM in second.closed[0].erased or VICTIM in second.closed[1].erased
-    assert await published(log, TOPICS.attributions) == OTHERS
+    assert (await published(log, TOPICS.attributions, [0])).names == OTHERS
     await second.worker.checkpoint()
     assert [path for path, content in second.on_disk().items() if VICTIM.encode() in content] == []
     second.cycle.close()
@@ -169,7 +169,7 @@ async def test_an_account_that_comes_back_is_counted_from_then_on(log: SqliteLog
     await daemon.second(15)
     last = daemon.closed[-1]
     assert last.current[0, last.agents.index(VICTIM)] == 1
-    assert VICTIM in await published(log, TOPICS.attributions)
+    assert VICTIM in (await published(log, TOPICS.attributions, [0])).names
     daemon.cycle.close()
 
 
@@ -180,6 +180,6 @@ async def test_without_an_erasure_the_checkpoint_before_is_another_moment(log: S
         await daemon.second(at)
         if at % 4 == 3:
             await daemon.worker.checkpoint()
-    offsets = [checkpoint.common["offsets"]["0"] for checkpoint in daemon.checkpoints.load()]
+    offsets = [checkpoint.offsets[0] for checkpoint in daemon.checkpoints.load()]
     assert len(offsets) == len(set(offsets)) == 2
     daemon.cycle.close()

@@ -51,7 +51,7 @@ def snapshot(agents: list[str], number: int = 0, erased: tuple[str, ...] = ()) -
 
 def cycle(log: SqliteLog, pseudonyms: Pseudonyms | None, latest: Latest | None = None) -> Cycle:
     plan = Plan(("attention", "cascade"), device="cpu", panels=(20,))
-    return Cycle(log, TOPICS, plan, pseudonyms=pseudonyms, latest=latest, clock=None, now=None)
+    return Cycle(log, TOPICS, plan, pseudonyms=pseudonyms, partitions=range(4), latest=latest, clock=None, now=None)
 
 
 async def opened(log: SqliteLog) -> SqliteLog:
@@ -142,7 +142,7 @@ async def test_records_under_other_names_are_buried_when_the_mode_or_the_key_cha
                 run.close()
             assert record.tombstones == (40 if number else 0)
             expected = sorted(pseudonyms.of(agents)) if pseudonyms else agents
-            assert await published(log, TOPICS.attributions) == expected
+            assert (await published(log, TOPICS.attributions, range(4))).names == expected
 
 
 async def test_who_was_erased_is_not_remembered_under_a_pseudonym_either() -> None:

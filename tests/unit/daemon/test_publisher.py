@@ -11,6 +11,7 @@ from consumers.log import Entry, LogError, Topic
 from consumers.log.sqlite import SqliteLog
 from daemon.runs.attributions import Attributions
 from daemon.runs.publisher import Policy, Publisher, carriers
+from daemon.runs.recall import Published
 
 TOPIC = "t.attributions.v1"
 MASSES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=20)
@@ -108,10 +109,10 @@ async def test_a_run_cut_short_is_written_again_with_the_same_tombstones(executo
     async with FailingLog(":memory:") as log:
         await log.ensure([Topic(TOPIC, partitions=1, retention_ms=3_600_000, cleanup="compact,delete")])
         publisher = Publisher(log, TOPIC, Policy(), executor)
-        publisher.published = ["x"]
+        publisher.published = Published(["x"], np.zeros(1, np.int64))
         with pytest.raises(LogError):
             await publisher.publish(table("a", [1.0]), "r1", "all", ())
-        assert publisher.published == ["x"]
+        assert publisher.published.names == ["x"]
         done = await publisher.publish(table("a", [1.0]), "r1", "all", ())
         assert (done.attributions, done.tombstones) == (1, 1)
         assert await written(log) == [("a", "r1"), ("a", "r1"), ("x", None)]

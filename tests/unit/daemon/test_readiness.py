@@ -5,6 +5,7 @@ from typing import Any
 
 from consumers.sources.live import SourceStats
 from consumers.windows.shape import Shape
+from consumers.worker.checkpoints import CheckpointStats
 from daemon.service.health import Health
 from daemon.service.readiness import connected, fresh, require, restored
 
@@ -19,7 +20,8 @@ def worker(watermark: int | None = None, *, restored: bool = True) -> Any:
 
 def service(*, opened: bool = True, kind: str = "relay", **parts: Any) -> Any:
     config = SimpleNamespace(source=SimpleNamespace(kind=kind))
-    return SimpleNamespace(config=config, health=Health(), opened=opened, **{"bridges": [], "worker": None, **parts})
+    absent = {"bridges": [], "worker": None, "checkpoints": None}
+    return SimpleNamespace(config=config, health=Health(), opened=opened, **{**absent, **parts})
 
 
 def bridge(stats: object) -> Any:
@@ -34,6 +36,9 @@ def test_a_live_source_must_be_connected_and_any_other_need_not_be() -> None:
 
 def test_the_windows_must_be_restored_where_there_are_any() -> None:
     assert restored(service(worker=worker(restored=False))) == "the windows are being restored"
+    reading = SimpleNamespace(stats=CheckpointStats(read=3 << 20, to_read=9 << 20))
+    told = restored(service(worker=worker(restored=False), checkpoints=reading))
+    assert told == "the windows are being restored (3 of 9 MB)"
     assert restored(service(worker=worker())) is None
     assert restored(service()) is None
 
