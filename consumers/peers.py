@@ -20,6 +20,10 @@ class Peers(Protocol):
     def size(self) -> int:
         """How many ranks there are."""
 
+    @property
+    def pause(self) -> float:
+        """Seconds that a rank may work before it meets the others again, where it need not."""
+
     def exchange(self, value: T) -> list[T]:
         """Give every rank each one's value, in the order of ranks; blocks until all have come."""
 
@@ -32,6 +36,7 @@ class Alone:
 
     rank = 0
     size = 1
+    pause = 0.0
 
     def exchange(self, value: T) -> list[T]:
         """Give back the value."""

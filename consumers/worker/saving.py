@@ -66,6 +66,6 @@ class Saving:
             raise CheckpointError(f"it is of partitions {sorted(offsets)}, and now they are {sorted(ends)}")
         if any(offset > ends[partition] for partition, offset in offsets.items()):
             raise AnotherLogError("it is ahead of the log, so it is of another log or of one that lost its end")
-        windows = Windows.load(shape, checkpoint.common, checkpoint.images)
+        windows = Windows.load(shape, checkpoint.common, checkpoint.images, peers=self.checkpoints.peers)
         self.load(checkpoint.carried)
         return windows

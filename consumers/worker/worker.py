@@ -3,22 +3,29 @@
 While a window is handed on nothing is folded: the log is the buffer. So the windows are a function of what of the log
 was read, and a checkpoint, taken between two closes, holds windows, offsets and marks of one moment. After a crash
 the windows closed since the last checkpoint close again with the same values.
+
+Ranks that share the partitions tell each other where they are, and each draws the same conclusions from it: they
+begin, close each window, save and end at the same moment.
 """
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 import structlog
 
 from consumers.log import Chunk, Log, Reader
+from consumers.peers import Alone, Peers
 from consumers.snapshot import Snapshot
 from consumers.sources import Gap
 from consumers.windows.fold import FOREVER, first_time
 from consumers.windows.group import Windows
+from consumers.windows.idleness import Idleness
 from consumers.windows.shape import SECOND, Shape
-from consumers.windows.watermark import Idleness, least
+from consumers.worker.agreement import Standing, beginning, last_watermark, watermark
 from consumers.worker.checkpoints import CheckpointError
 from consumers.worker.saving import Saving
 
@@ -71,9 +78,13 @@ class Worker:
         saving: Saving | None = None,
         closed_before: int = 0,
         max_records: int = 5_000,
+        peers: Peers | None = None,
     ) -> None:
-        self.windows = Windows(shape, partitions)
+        self._peers: Peers = peers or Alone()
+        self.windows = Windows(shape, partitions, peers=self._peers)
         self.stats = WorkerStats()
+        self.left = False
+        """Whether all ranks have agreed to end."""
         self._log = log
         self._topic = topic
         self._on_close = on_close
@@ -86,6 +97,7 @@ class Worker:
         self._begins: dict[int, int] = {}
         self._ends: dict[int, int] = {}
         self._ends_at = self._saved_at = -FOREVER
+        self._met_at = -math.inf
         self._erased_when_saved: int | None = None
         self._expected: set[int] = set()
         self._reader: Reader
@@ -137,9 +149,9 @@ class Worker:
         return offsets
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then save a last checkpoint. Raises what the log or `on_close` raises."""
-        while not stop.is_set():
-            await self.step()
+        """Work until `stop` is set at one of the ranks, then save a last checkpoint. Raises as `step` does."""
+        while not self.left:
+            await self.step(leaving=stop.is_set())
         await self.checkpoint()
         await self.close()
 
@@ -147,22 +159,40 @@ class Worker:
         """Stop reading."""
         await self._reader.close()
 
-    async def step(self, wait: float = 0.2) -> int:
-        """Read once, fold, hand on what closes, and save when it is time; return how many records came."""
+    async def step(self, wait: float = 0.2, *, leaving: bool = False) -> int:
+        """Read once, fold, hand on what closes, and save when it is time; return how many records came.
+
+        Raises what the log, the other ranks or `on_close` raise. With `leaving`, all ranks have `left` soon after.
+        """
+        chunks = [] if leaving or self._waits_for_others() else await self._poll(wait)
+        if self._now and self._clock() - self._ends_at >= _ENDS_EVERY:
+            await self._look()
+            self._ends_at = self._clock()
+        self._fold()
+        if leaving or self._waits_for_others() or monotonic() - self._met_at >= self._peers.pause:
+            await self._settle(watermark, leaving=leaving)
+            self._met_at = monotonic()
+        self.stats.behind = self._behind()
+        return sum(len(chunk.values) for chunk in chunks)
+
+    async def _poll(self, wait: float) -> list[Chunk]:
+        """Read what is there into the backlog."""
         chunks = await self._reader.poll(max_records=self._max_records, wait=wait)
         clock = self._clock()
         for chunk in chunks:
             self._receive(chunk)
             self._idleness.heard(chunk.partition, clock)
             self._expected.discard(chunk.partition)
-        if self._now and clock - self._ends_at >= _ENDS_EVERY:
-            await self._look()
-            self._ends_at = clock
-        await self._settle(self._watermark)
-        self.stats.behind = self._behind()
-        if self._saving and clock - self._saved_at >= self._saving.every:
-            await self.checkpoint()
-        return sum(len(chunk.values) for chunk in chunks)
+        return chunks
+
+    def _waits_for_others(self) -> bool:
+        """Tell whether only the other ranks are missing for the windows to begin, or for the next one to close."""
+        if self._peers.size == 1:
+            return False
+        if self.windows.head is None:
+            return not self._expected and any(self._backlog.values())
+        tops = self._tops(self._silent)
+        return bool(tops) and all(top is not None and top >= self.windows.limit for top in tops)
 
     def _receive(self, chunk: Chunk) -> None:
         """Put a chunk in the backlog. A loss with nothing after it waits for the records that say how long it was."""
@@ -179,39 +209,74 @@ class Worker:
         while not all(self._at_end(partition) for partition in self._backlog):
             await self.step()
         self._expected.clear()
-        await self._settle(self._last_watermark)
+        await self._settle(last_watermark, ended=lambda partition, _: not self._backlog[partition])
 
-    async def _settle(self, watermark: Callable[[], int | None]) -> None:
-        """Fold what was read and close what is due, in turns, until neither goes on."""
-        if self.windows.head is None:
-            if not self._begin():
-                return
-            if not self._closed_before:
-                # Before the first run of all: what runs carry to the next could not be had from the log again.
-                await self.checkpoint()
+    async def _settle(
+        self,
+        mark_of: Callable[[Sequence[Standing], Shape], int | None],
+        *,
+        ended: Callable[[int, int], bool] | None = None,
+        leaving: bool = False,
+    ) -> None:
+        """Tell the other ranks where this one is and close what is due, in turns, until nothing is.
+
+        All ranks do the same here, for they know the same.
+        """
         while True:
-            self._fold()
-            self.stats.watermark = mark = watermark()
-            if mark is None or mark < self.windows.limit:
+            standings = await self._peers.meet(self._standing(ended or self._silent, leaving=leaving))
+            if any(one.leaving for one in standings):
+                self.left = True
                 return
+            if self.windows.head is None:
+                if not await self._begin(beginning(standings)):
+                    return
+                continue
+            self.stats.watermark = mark = mark_of(standings, self.windows.shape)
+            if mark is None or mark < self.windows.limit:
+                break
             snapshot = await asyncio.to_thread(self.windows.close, mark)
             if snapshot is not None and snapshot.end > self._closed_before:
                 await self._on_close(snapshot)
                 self.stats.closed += 1
+            self._fold()
+        if any(one.due for one in standings):
+            await self.checkpoint()
 
-    def _begin(self) -> bool:
-        """Begin the windows at the earliest first event, once every partition that holds records gave its first."""
-        if self._expected:
+    def _standing(self, passed_over: Callable[[int, int], bool], *, leaving: bool) -> Standing:
+        """Return where this rank is."""
+        clock = self._clock()
+        begun = self.windows.head is not None
+        firsts = (first_time(chunk.values) for backlog in self._backlog.values() for chunk, _ in backlog if not begun)
+        return Standing(
+            expecting=bool(self._expected),
+            first=min((t for t in firsts if t is not None), default=None),
+            tops=self._tops(passed_over),
+            greatest=self.windows.greatest,
+            clock=clock,
+            due=self._saving is not None and clock - self._saved_at >= self._saving.every,
+            leaving=leaving,
+        )
+
+    def _tops(self, passed_over: Callable[[int, int], bool]) -> tuple[int | None, ...]:
+        """Return the greatest time of each partition that is worth waiting for."""
+        clock, tops = self._clock(), self.windows.tops
+        return tuple(tops[partition] for partition in self._backlog if not passed_over(partition, clock))
+
+    async def _begin(self, first: int | None) -> bool:
+        """Begin the windows at the first event of all; tell whether they have begun."""
+        if first is None:
             return False
-        firsts = (first_time(chunk.values) for backlog in self._backlog.values() for chunk, _ in backlog)
-        times = [t for t in firsts if t is not None]
-        if not times:
-            return False
-        self.windows.begin(min(times))
+        self.windows.begin(first)
+        if not self._closed_before:
+            # Before the first run of all: what runs carry to the next could not be had from the log again.
+            await self.checkpoint()
+        self._fold()
         return True
 
     def _fold(self) -> None:
         """Fold the backlog of each partition up to the end of the next window."""
+        if self.windows.head is None:
+            return
         ceiling = self._now() + self.windows.shape.skew if self._now else FOREVER
         for partition, backlog in self._backlog.items():
             while backlog:
@@ -234,16 +299,6 @@ class Worker:
         _logger.error("retention outran the worker", partition=partition, records=chunk.lost)
         chunk.lost = 0
 
-    def _watermark(self) -> int | None:
-        """Return how far the stream is: the least of the partitions that are worth waiting for, else the wall clock."""
-        clock = self._clock()
-        waited = [partition for partition in self._backlog if not self._silent(partition, clock)]
-        if waited:
-            return least(self.windows.tops, waited)
-        greatest = self.windows.greatest
-        wall = clock - self.windows.shape.idle_timeout
-        return wall if greatest is None else max(greatest, wall)
-
     def _silent(self, partition: int, clock: int) -> bool:
         """Tell whether a partition is read to its end and has been silent; without a clock, none is."""
         if self._now is None or self._backlog[partition]:
@@ -258,15 +313,6 @@ class Worker:
         """Ask the log where its partitions begin and end."""
         self._begins = await self._log.begin_offsets(self._topic)
         self._ends = await self._log.end_offsets(self._topic)
-
-    def _last_watermark(self) -> int | None:
-        """Return the watermark of a replay that has ended: only partitions with records not folded hold it back."""
-        waited = [partition for partition, backlog in self._backlog.items() if backlog]
-        greatest = self.windows.greatest
-        if waited or greatest is None:
-            return least(self.windows.tops, waited)
-        shape = self.windows.shape
-        return shape.head_after(greatest) * shape.bucket + shape.lateness
 
     def _offsets(self) -> dict[int, int]:
         """Return the offset of the first record of each partition that is not folded."""

@@ -32,6 +32,11 @@ Examples:
   starlingd run                                  the live network, into the embedded log
   starlingd run --config starlingd.toml          as the file says
   starlingd run --log kafka --role bridge        only the reading, into Kafka
+\b
+Where one process is too small, ranks share the partitions; one that dies comes back with its own, from the checkpoint:
+  torchrun --standalone --nproc-per-node 3 --max-restarts 1000 --no-python \
+    starlingd run --log kafka --role attribute
+They listen on the configured port and the ones after it.
 """
 )
 @configured()
@@ -52,12 +57,14 @@ def command(loaded: Loaded, role: str, seconds: float | None) -> None:
     pseudonyms = pseudonyms_of(loaded.config.publish)
     configure(loaded.config.logging, cover=pseudonyms.cover if pseudonyms else None)
     from daemon.service.composition import Service
+    from daemon.service.share import share_of
     from daemon.service.supervision import DrainError, PartDiedError, after, signals
 
     async def serve() -> None:
         stop = asyncio.Event()
         with signals(stop):
-            async with Service(loaded.config, role) as service:  # type: ignore[arg-type]  # click checked it
+            share = share_of(os.environ)
+            async with Service(loaded.config, role, share=share) as service:  # type: ignore[arg-type]  # click checked it
                 ending = asyncio.ensure_future(after(seconds, stop)) if seconds is not None else None
                 try:
                     await service.run(stop)

@@ -45,6 +45,7 @@ class Carried:
     def dump(self, partitions: Iterable[int]) -> dict[int, Image]:
         """Return what is saved of each partition."""
         common = {name: [memory.volatility, memory.departed] for name, memory in self.memory.items()}
+        left = {name: memory.left for name, memory in self.memory.items()}
         phi = {name: memory.phi.cpu().numpy() for name, memory in self.memory.items()}
         images: dict[int, Image] = {}
         for partition in partitions:
@@ -52,7 +53,8 @@ class Carried:
             if self.memory:
                 own = self.partitions == partition
                 arrays |= _names("agents", self.agents, own) | {f"phi.{name}": phi[name][own] for name in phi}
-            images[partition] = ({"v": VERSION, "memory": common}, arrays)
+            images[partition] = ({"v": VERSION, "memory": common, "left": left}, arrays)
+            left = dict.fromkeys(left, 0.0)  # a sum over partitions, whoever holds them next
         return images
 
     @classmethod
@@ -72,6 +74,7 @@ class Carried:
                 volatility,
                 torch.from_numpy(np.concatenate([arrays[f"phi.{name}"] for _, arrays in images.values()])),
                 departed,
+                sum(plain["left"][name] for plain, _ in images.values()),
             )
             for name, (volatility, departed) in common.items()
         }

@@ -9,7 +9,7 @@ What the engine does not vouch for is named in the record and left out of the at
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -20,10 +20,11 @@ import torch
 from numpy.typing import NDArray
 
 from consumers.log import Entry, Log, Topics
+from consumers.peers import Alone, Peers
 from consumers.snapshot import Coverage, Snapshot
 from consumers.windows.group import Image
 from daemon.runs import recall
-from daemon.runs.attributions import Attributions
+from daemon.runs.attributions import Attributions, Key, Leaders
 from daemon.runs.carried import Carried
 from daemon.runs.identity import identities
 from daemon.runs.latest import Latest, Results
@@ -34,6 +35,8 @@ from daemon.runs.summary import failures, is_good, measures
 from daemon.runs.visibility import Seen, Visibility, by_received
 from engine.analysis import analyse
 from engine.fusion import Fusion
+from engine.meeting import Alone as NoMeeting
+from engine.meeting import Meeting
 from engine.panic import PanicMemory
 from engine.ranking import strata
 from engine.results import TIERS, Finding, Method
@@ -90,6 +93,18 @@ class _Computed:
     timings: dict[str, float]
 
 
+@dataclass(slots=True, frozen=True)
+class _Part:
+    """What one rank tells the others of a run once its attributions are durable."""
+
+    agents: int
+    known: int
+    attributions: int
+    tombstones: int
+    leaders: dict[Key, Leaders]
+    erased: list[str]
+
+
 class Cycle:
     """Turns each snapshot into a published run. Await it with one snapshot at a time, in order of their windows."""
 
@@ -104,6 +119,9 @@ class Cycle:
         settings: Mapping[str, Any] | None = None,
         pseudonyms: Pseudonyms | None = None,
         partitions: Collection[int] = (0,),
+        peers: Peers | None = None,
+        meeting: Meeting | None = None,
+        gpu: int = 0,
         fusion: Fusion | None = None,
         clock: Callable[[], float] | None = time.perf_counter,
         now: Callable[[], float] | None = time.time,
@@ -113,7 +131,8 @@ class Cycle:
         `seen` says how visible the agents are, on the engine's thread. `settings` are those outside the plan that
         change what a run says (bucket, scorer). With `pseudonyms` all that
         leaves the cycle, `latest` included, has them in place of the agents' names. `partitions` are those that the
-        snapshots are of. `fusion`, which the cycle closes,
+        snapshots are of; of the others, the agents are `peers`' on the same windows, with whom the engine's sums meet
+        in `meeting`. The first rank commits the run. `gpu` is this rank's. `fusion`, which the cycle closes,
         gives the engine compiled sweeps. `clock` times the phases
         in seconds and `now` gives the wall clock in Unix seconds for the lag; without them (replay) a run's record
         depends on its window and on the runs before it alone.
@@ -126,9 +145,13 @@ class Cycle:
         self._settings = dict(settings or {}) | ({"pseudonyms": pseudonyms.id} if pseudonyms else {})
         self._timed, self._clock, self._now = clock is not None, clock or float, now
         self._partitions = sorted(partitions)
-        self._device = device_of(plan.device)
+        self._device = device_of(plan.device, gpu)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-        self._publisher = Publisher(log, topics.attributions, plan.policy, self._thread, clock=self._clock)
+        self._peers: Peers = peers or Alone()
+        self._meeting: Meeting = meeting or NoMeeting()
+        self._publisher = Publisher(
+            log, topics.attributions, plan.policy, self._thread, peers=self._peers, clock=self._clock
+        )
         self._carried: Carried | None = None
         self._version = version("starlingd")
 
@@ -143,7 +166,10 @@ class Cycle:
             self._publisher.published = self._carried.published
 
     async def __call__(self, snapshot: Snapshot) -> RunRecord:
-        """Run the engine over a closed window, publish what it vouches for, and return the run's record."""
+        """Run the engine over a closed window, publish what it vouches for, and return the run's record.
+
+        With other ranks the record is of all agents, and committed when all have published theirs.
+        """
         run = run_id(snapshot.lens, snapshot.end, self.plan.fingerprint(snapshot, self._settings))
         await self.start()
         assert self._carried is not None
@@ -152,10 +178,23 @@ class Cycle:
         )
         erased = self._pseudonyms.of(snapshot.erased) if self._pseudonyms else snapshot.erased
         written = await self._publisher.publish(computed.table, run, snapshot.lens, erased)
-        record = self._record(run, snapshot, computed, written)
-        await self._log.append(self._topics.runs, [Entry(run.encode(), record.encode())])
+        parts = await self._peers.meet(
+            _Part(
+                agents=len(snapshot.agents),
+                known=computed.visibility.known,
+                attributions=written.attributions,
+                tombstones=written.tombstones,
+                leaders=computed.table.leaders,
+                erased=list(erased),
+            )
+        )
+        record = self._record(run, snapshot, computed, written, parts)
+        if self._peers.rank == 0:
+            await self._log.append(self._topics.runs, [Entry(run.encode(), record.encode())])
+        record = (await self._peers.meet(record))[0]
         self._carried = Carried(self._publisher.published, snapshot.agents, snapshot.partitions, computed.memory)
-        self.latest.swap(Results(record.model_dump(mode="json"), computed.table), erased)
+        gone = [name for part in parts for name in part.erased]
+        self.latest.swap(Results(record.model_dump(mode="json"), computed.table), gone)
         self.stats.add(record)
         return record
 
@@ -198,9 +237,11 @@ class Cycle:
             identity=torch.from_numpy(identities(snapshot.agents)),
             memory=memory,
             fusion=self._fusion,
+            meeting=self._meeting,
         )
         answered = self._clock()
-        table = self._table(snapshot, findings, visibility.values, strata(seen, self.plan.tiers).tiers.cpu().numpy())
+        tier = strata(seen, self.plan.tiers, self._meeting).tiers.cpu().numpy()
+        table = self._table(snapshot, findings, visibility.values, tier)
         timings = {"snapshot": built - begun, "engine": answered - built, "encode": self._clock() - answered}
         return _Computed(findings, table, memory, visibility, timings)
 
@@ -226,10 +267,16 @@ class Cycle:
             partitions=snapshot.partitions[rows],
         )
 
-    def _record(self, run: str, snapshot: Snapshot, computed: _Computed, written: Written) -> RunRecord:
+    def _record(
+        self, run: str, snapshot: Snapshot, computed: _Computed, written: Written, parts: "Sequence[_Part]"
+    ) -> RunRecord:
+        """Return the run's record: what this rank found, which is of all agents, and what each rank counted."""
         timings = computed.timings | {
             "encode": computed.timings["encode"] + written.encode,
             "publish": written.publish,
+        }
+        computed.table.leaders = {
+            key: Leaders.of_all([part.leaders[key] for part in parts]) for key in computed.table.leaders
         }
         lag = None if self._now is None else self._now() - snapshot.watermark / MICRO
         return RunRecord(
@@ -237,28 +284,28 @@ class Cycle:
             lens=snapshot.lens,
             start=snapshot.start,
             end=snapshot.end,
-            agents=len(snapshot.agents),
+            agents=sum(part.agents for part in parts),
             method=self.plan.method,
             policy=str(self.plan.policy),
             indicators=measures(computed.findings, computed.table),
             failures=failures(computed.findings),
             coverage=Coverages(current=_coverage(snapshot.coverage), preceding=_coverage(snapshot.preceding_coverage)),
-            visibility=VisibilityRecord(measure=computed.visibility.measure, known=computed.visibility.known),
+            visibility=VisibilityRecord(measure=computed.visibility.measure, known=sum(part.known for part in parts)),
             watermark=snapshot.watermark,
             watermark_lag=lag,
             timings=timings if self._timed else {},
             device=str(self._device),
             version=self._version,
-            attributions=written.attributions,
-            tombstones=written.tombstones,
+            attributions=sum(part.attributions for part in parts),
+            tombstones=sum(part.tombstones for part in parts),
         )
 
 
-def device_of(name: str) -> torch.device:
-    """Return the device of a name; `auto` takes a GPU where there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+def device_of(name: str, gpu: int = 0) -> torch.device:
+    """Return the device of a name; `auto` takes a GPU where there is one. Of several, `gpu` says which."""
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    return torch.device("cuda", gpu % torch.cuda.device_count())
 
 
 def _coverage(coverage: Coverage) -> CoverageRecord:

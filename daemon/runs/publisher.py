@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.log import Entry, Log
-from daemon.runs.attributions import Attributions, greatest
+from consumers.peers import Alone, Peers
+from daemon.runs.attributions import Attributions, cut
 from daemon.runs.encoding import chunks, entries, tombstones
 from daemon.runs.recall import Published
 
@@ -61,15 +62,17 @@ class Policy:
             return self.kind
         return f"{self.kind}:{int(self.amount) if self.kind == 'top' else self.amount}"
 
-    def rows(self, table: Attributions) -> NDArray[np.int64]:
-        """Return the rows that get a record, in the order of the names."""
+    def rows(self, table: Attributions, peers: Peers | None = None) -> NDArray[np.int64]:
+        """Return the rows that get a record, in the order of the names. Who does is chosen among all ranks' agents."""
         size = len(table.agents)
         if self.kind == "all":
             return np.arange(size)
+        peers = peers or Alone()
         chosen = np.zeros(size, dtype=bool)
         for phi in table.phi.values():
-            count = int(self.amount) if self.kind == "top" else carriers(phi, self.amount)
-            chosen[greatest(phi, count)] = True
+            everyone = np.concatenate(peers.exchange(np.abs(phi)))
+            count = int(self.amount) if self.kind == "top" else carriers(everyone, self.amount)
+            chosen[_chosen(table.agents, phi, everyone, count, peers)] = True
         return np.flatnonzero(chosen)
 
 
@@ -81,6 +84,20 @@ def carriers(phi: NDArray[np.float64], mass: float) -> int:
         return 0
     needed = int(np.searchsorted(sums, mass * sums[-1], side="left")) + 1
     return min(needed, int(np.count_nonzero(sizes)))
+
+
+def _chosen(
+    agents: Sequence[str], phi: NDArray[np.float64], everyone: NDArray[np.float64], count: int, peers: Peers
+) -> NDArray[np.int64]:
+    """Return the rows of those who are among the `count` greatest of everyone's |φ|, ties by name."""
+    size = np.abs(phi)
+    threshold, above = cut(everyone, count)
+    ties = np.flatnonzero(size == threshold)[: count - above]
+    named = peers.exchange([agents[row] for row in ties.tolist()])
+    last = set(sorted(name for names in named for name in names)[: count - above])
+    return np.concatenate(
+        (np.flatnonzero(size > threshold), [row for row in ties.tolist() if agents[row] in last])
+    ).astype(np.int64)
 
 
 @dataclass(slots=True)
@@ -103,12 +120,14 @@ class Publisher:
         policy: Policy,
         executor: Executor,
         *,
+        peers: Peers | None = None,
         clock: Callable[[], float] = time.perf_counter,
         chunk: int = CHUNK,
     ) -> None:
-        """Write to `topic` of an open log; encode in `executor`."""
+        """Write to `topic` of an open log; encode in `executor`. With `peers` each rank writes its own agents."""
         self.policy = policy
         self.published = Published()
+        self._peers: Peers = peers or Alone()
         self._log = log
         self._topic = topic
         self._executor = executor
@@ -121,7 +140,7 @@ class Publisher:
         `published` changes only then, so that a run that failed is written again with the same tombstones.
         """
         written = Written()
-        rows = await self._in_thread(self.policy.rows, table)
+        rows = await self._in_thread(self.policy.rows, table, self._peers)
         written.attributions = await self._write(
             written, [partial(entries, table, stretch, run, lens) for stretch in chunks(rows, self._chunk)]
         )
@@ -151,9 +170,15 @@ class Publisher:
     def _departed(
         self, table: Attributions, rows: NDArray[np.int64], erased: Collection[str]
     ) -> tuple[Published, list[str]]:
-        """Return who is published now, and who needs a tombstone, in the order of the names."""
+        """Return who is published now, and who needs a tombstone, in the order of the names.
+
+        Nobody is buried whom another rank publishes: who is kept where may change between two runs.
+        """
         now = table.agents if rows.size == len(table.agents) else [table.agents[row] for row in rows.tolist()]
         gone = (set(self.published.names) | set(erased)).difference(now)
+        asked = self._peers.exchange(gone)
+        others = set[str]().union(*asked[: self._peers.rank], *asked[self._peers.rank + 1 :])
+        gone -= set[str]().union(*self._peers.exchange(others.intersection(now) if others else others))
         return Published(now, table.partitions[rows]), sorted(gone)
 
     def _in_thread(self, call: Callable[..., T], *args: object) -> asyncio.Future[T]:

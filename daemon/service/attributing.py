@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 
 import orjson
@@ -31,6 +32,8 @@ from daemon.runs.pseudonyms import pseudonyms_of
 from daemon.runs.publisher import Policy
 from daemon.runs.visibility import by_followers, by_received
 from daemon.service import building
+from daemon.service.ranks import ranks
+from daemon.service.share import Share
 from engine.errors import IndicatorError
 from engine.fusion import Fusion
 from engine.registry import get
@@ -81,13 +84,20 @@ async def build(
     log: Log,
     topics: Topics,
     *,
+    stack: AsyncExitStack,
     clock: Callable[[], int],
     latest: Latest,
     instruments: Instruments,
+    share: Share,
     followers: Followers | None = None,
 ) -> Attributing:
-    """Build the worker and what it needs over an open log whose topics exist; nothing runs yet."""
-    shape = building.shape_of(config)
+    """Build the worker and what it needs over an open log whose topics exist; nothing runs yet.
+
+    The ranks that share the attributing meet here, and part when the stack ends.
+    """
+    shape, partitions = building.shape_of(config), share.of(config.log.partitions)
+    joining = ranks(share, timedelta(microseconds=config.stuck))
+    peers, meeting = await asyncio.to_thread(stack.enter_context, joining)
     cycle = Cycle(
         log,
         topics,
@@ -96,16 +106,20 @@ async def build(
         seen=by_followers(followers.known, config.followers.coverage) if followers else by_received,
         settings=building.settings_of(config),
         pseudonyms=pseudonyms_of(config.publish),
-        partitions=range(config.log.partitions),
+        partitions=partitions,
+        peers=peers,
+        meeting=meeting,
+        gpu=share.local,
         fusion=Fusion(config.engine.compile, report=_uncompiled),
         now=time.time if config.source.kind in building.LIVE else None,
     )
-    checkpoints = Checkpoints(config.checkpoint_place, {**shape.fingerprint(), "partitions": config.log.partitions})
+    fingerprint = {**shape.fingerprint(), "partitions": config.log.partitions}
+    checkpoints = Checkpoints(config.checkpoint_place, fingerprint, peers)
 
     async def closed(snapshot: Snapshot) -> None:
         await cycle(snapshot)
-        assert latest.run is not None
-        instruments.ran(latest.run)
+        if latest.run is not None and share.rank == 0:
+            instruments.ran(latest.run)  # it is of all ranks, and counted once
         if followers:
             await followers.note(snapshot)
 
@@ -113,7 +127,7 @@ async def build(
         log,
         topics.events,
         shape,
-        range(config.log.partitions),
+        partitions,
         closed,
         now=clock,
         saving=Saving(
@@ -125,6 +139,7 @@ async def build(
             patience=config.checkpoints.patience,
         ),
         closed_before=await newest_end(log, topics.runs),
+        peers=peers,
     )
     return Attributing(worker, checkpoints, cycle)
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Literal, Self
+from typing import Self
 
 import structlog
 
@@ -22,7 +22,7 @@ from consumers.sources import Source
 from consumers.sources.live import system_clock
 from consumers.worker.checkpoints import Checkpoints
 from consumers.worker.worker import Worker
-from daemon.config.model import SECOND, Config
+from daemon.config.model import SECOND, Config, Http
 from daemon.errors import ConfigError
 from daemon.http.server import Server, Surface
 from daemon.metrics.collecting import Instruments
@@ -32,10 +32,10 @@ from daemon.service import building
 from daemon.service.claims import claim
 from daemon.service.health import Health, Watchdog
 from daemon.service.readiness import require
+from daemon.service.share import Role, Share
 from daemon.service.status import status
 from daemon.service.supervision import supervise
 
-Role = Literal["all", "bridge", "attribute"]
 LOOP_BEAT = 0.5
 LOOP_LIMIT = 30.0
 
@@ -46,12 +46,14 @@ _logger = structlog.get_logger(__name__)
 class Service:
     """The daemon of a configuration; enter it, then `run` it. What it shows is there from its making on.
 
-    `sources` replaces those of the configuration: a demo brings its own.
+    `sources` replaces those of the configuration: a demo brings its own. `share` is this rank among those that share
+    the attributing.
     """
 
     config: Config
     role: Role = "all"
     sources: Sequence[Source] | None = None
+    share: Share = field(default_factory=Share)
     latest: Latest = field(default_factory=Latest)
     health: Health = field(default_factory=Health)
     instruments: Instruments = field(default_factory=Instruments)
@@ -84,17 +86,18 @@ class Service:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         config = self.config
+        self.share.check(config, self.role)
         if self.role != "all" and config.log.kind == "sqlite":
             raise ConfigError(f"--role {self.role} needs a log that processes share: set log.kind to kafka")
         sources = self._sources() if self.bridging else []
         require(self)
         surface = Surface(self.latest, self.health, self.instruments.registry, lambda: status(self))
-        self.server = await stack.enter_async_context(Server(config.http, surface))
+        self.server = await stack.enter_async_context(Server(self._http(), surface))
         if self.attributing:
             # torch takes seconds to load: elsewhere, so that the probes are answered meanwhile.
             attributing = await asyncio.to_thread(import_module, "daemon.service.attributing")
             attributing.check(config)
-        roles = [role for role, mine in (("bridge", self.bridging), ("attribute", self.attributing)) if mine]
+        roles = [role for role, mine in (("bridge", self.bridging), (self.share.part, self.attributing)) if mine]
         stack.enter_context(claim(config.state, roles))
         self.log = await stack.enter_async_context(building.log_of(config))
         self.topics, topics = building.topics_of(config)
@@ -106,16 +109,17 @@ class Service:
                 for source in sources
             ]
         if self.attributing:
-            shown = {"latest": self.latest, "instruments": self.instruments}
+            shown = {"latest": self.latest, "instruments": self.instruments, "share": self.share}
             self.followers = await attributing.followers_of(config, stack)
             shown["followers"] = self.followers
-            built = await attributing.build(config, self.log, self.topics, clock=self.clock, **shown)
+            built = await attributing.build(config, self.log, self.topics, stack=stack, clock=self.clock, **shown)
             stack.callback(built.cycle.close)
             self.worker, self.checkpoints = built.worker, built.checkpoints
         self.instruments.readings.add(lambda: of_service(self))
         self.opened = True
         names, address = [source.name for source in sources], self.server.address
-        _logger.info("listening", address=address, role=self.role, sources=names, log=config.log.kind)
+        given = {"rank": self.share.rank, "ranks": self.share.size} if self.share.launched else {}
+        _logger.info("listening", address=address, role=self.role, sources=names, log=config.log.kind, **given)
 
     @property
     def bridging(self) -> bool:
@@ -170,8 +174,8 @@ class Service:
         assert worker is not None
         await worker.start()
         beat = self.health.watch("worker", self.config.stuck / SECOND)
-        while not (stop.is_set() or self._read_out.is_set()):
-            await worker.step()
+        while not worker.left:
+            await worker.step(leaving=stop.is_set() or self._read_out.is_set())
             beat()
         if self._read_out.is_set() and not stop.is_set():
             await worker.finish()
@@ -179,6 +183,11 @@ class Service:
         await worker.close()
         self.health.forget("worker")
         stop.set()
+
+    def _http(self) -> Http:
+        """Return where to listen: the ranks of one machine take the ports from the configured one on."""
+        settings = self.config.http
+        return settings.model_copy(update={"port": settings.port + self.share.local}) if settings.port else settings
 
     def _sources(self) -> Sequence[Source]:
         return building.sources_of(self.config) if self.sources is None else self.sources

@@ -19,6 +19,7 @@ def status(service: "Service") -> dict[str, Any]:
     document: dict[str, Any] = {
         "version": version("starlingd"),
         "role": service.role,
+        **({"rank": service.share.rank, "ranks": service.share.size} if service.share.launched else {}),
         "started": moment(round(service.started * 1_000_000)),
         "uptime_seconds": round(time.time() - service.started, 1),
         "stuck": service.health.stuck(),

@@ -1,13 +1,6 @@
-"""When a window is complete: how far every partition has come that is worth waiting for."""
+"""Which partitions are worth waiting for."""
 
-from collections.abc import Iterable, Mapping
-
-
-def least(tops: Mapping[int, int | None], waited_for: Iterable[int]) -> int | None:
-    """Return the least of the greatest times of the partitions waited for; None where one of them has none yet."""
-    times = [tops[partition] for partition in waited_for]
-    known = [t for t in times if t is not None]
-    return min(known) if known and len(known) == len(times) else None
+from collections.abc import Iterable
 
 
 class Idleness:
