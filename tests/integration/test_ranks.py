@@ -150,23 +150,23 @@ def alone(kafka: Kafka, events: list[Event], tmp_path_factory: pytest.TempPathFa
     return found
 
 
-RANKED = ("tier_shares", "lorenz", "scale_gap", "residual", "lambda_error")
-"""What of a measure depends on who of equals in visibility comes first, or is the error that rounding left."""
+ROUNDING = ("residual", "lambda_error")
+"""What of a measure is the error that rounding left."""
 
 
 def agree(found: Any, expected: Any, where: str) -> None:
-    """Hold two documents to each other: floats to 1e-12 of their size, all else exactly."""
+    """Hold two documents to each other: floats to 1e-12, all else exactly. A part of a sum that is absent is 0."""
     if isinstance(expected, dict):
-        assert found.keys() == expected.keys(), where
-        for key, value in expected.items():
-            if key not in RANKED and key != "tier":
-                agree(found[key], value, f"{where}.{key}")
+        lenient = where.endswith(".parts")
+        assert lenient or found.keys() == expected.keys(), where
+        for key in (found.keys() | expected.keys()).difference(ROUNDING):
+            agree(found.get(key, 0.0), expected.get(key, 0.0), f"{where}.{key}")
     elif isinstance(expected, list):
         assert len(found) == len(expected), where
         for place, value in enumerate(expected):
             agree(found[place], value, f"{where}[{place}]")
     elif isinstance(expected, float) and isinstance(found, float):
-        assert math.isclose(found, expected, rel_tol=1e-12, abs_tol=1e-15), (where, found, expected)
+        assert math.isclose(found, expected, rel_tol=1e-12, abs_tol=1e-14), (where, found, expected)
     else:
         assert found == expected, where
 
