@@ -78,7 +78,7 @@ class Directory(Place):
         """Write a file, wait for the disk, and only then give it its name."""
         folder = Path(self._path(number))
         if not folder.is_dir():
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)  # another rank may be as far
             _sync(folder.parent)
         partial = folder / f".{name}.partial"
         with partial.open("wb") as file:

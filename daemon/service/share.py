@@ -31,9 +31,7 @@ class Share:
     def check(self, config: Config, role: Role) -> None:
         """Raise ConfigError for what ranks cannot share."""
         if self.launched and role != "attribute":
-            raise ConfigError(
-                f"ranks share the attributing, and --role {role} is more or less than that: add --role attribute"
-            )
+            raise ConfigError(f"ranks share the attributing, and --role {role} is not only that: add --role attribute")
         if self.size > config.log.partitions:
             raise ConfigError(
                 f"{self.size} ranks cannot share {config.log.partitions} partitions: start at most as many as there are"
