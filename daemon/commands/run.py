@@ -32,11 +32,13 @@ Examples:
   starlingd run                                  the live network, into the embedded log
   starlingd run --config starlingd.toml          as the file says
   starlingd run --log kafka --role bridge        only the reading, into Kafka
+
 \b
-Where one process is too small, ranks share the partitions; one that dies comes back with its own, from the checkpoint:
-  torchrun --standalone --nproc-per-node 3 --max-restarts 1000 --no-python \
+Where one process is too small, ranks share the partitions:
+  torchrun --standalone --nproc-per-node 3 --max-restarts 100 --no-python \\
     starlingd run --log kafka --role attribute
-They listen on the configured port and the ones after it.
+One that dies comes back with its own, from the checkpoint. Those of one machine listen on the configured port and the
+ones after it; any of them ends all in order.
 """
 )
 @configured()

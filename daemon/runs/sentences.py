@@ -26,7 +26,7 @@ def panel_sentence(
 
 def percent(share: float) -> str:
     """Return a share as a percentage; one that is neither none nor all is never rounded to either."""
-    if 0 < share < 0.01:  # noqa: PLR2004 - one percent, the least that the rounded form can say
+    if 1e-9 < share < 0.01:  # noqa: PLR2004 - one percent, the least that the rounded form can say
         return "under 1 %"
     if 0.99 < share < 1 - 1e-9:  # noqa: PLR2004 - ninety-nine percent, the most that it can say
         return "over 99 %"

@@ -13,7 +13,15 @@ def test_the_sentence_sets_the_panel_beside_full_scale() -> None:
 
 @pytest.mark.parametrize(
     ("share", "said"),
-    [(0.0, "0 %"), (0.004, "under 1 %"), (0.312, "31 %"), (0.996, "over 99 %"), (1.0, "100 %"), (1 + 1e-12, "100 %")],
+    [
+        (0.0, "0 %"),
+        (1e-17, "0 %"),
+        (0.004, "under 1 %"),
+        (0.312, "31 %"),
+        (0.996, "over 99 %"),
+        (1.0, "100 %"),
+        (1 + 1e-12, "100 %"),
+    ],
 )
 def test_a_share_is_never_rounded_to_none_or_all(share: float, said: str) -> None:
     assert percent(share) == said
