@@ -88,7 +88,10 @@ def joined(*, patience: timedelta = PATIENCE) -> Iterator[Ranks]:
     if on_gpus:
         torch.cuda.set_device(local)
     try:
-        dist.init_process_group("nccl" if on_gpus else "gloo", timeout=patience)
+        store, rank, size = next(dist.rendezvous("env://", timeout=patience))
+        store = dist.PrefixStore(_attempt(), store)
+        backend = "nccl" if on_gpus else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
     except (RuntimeError, ValueError) as error:
         cause = str(error).splitlines()[0]
         raise RankError(f"rank {os.environ['RANK']} could not join: {cause}; start the ranks with torchrun") from error
@@ -96,3 +99,13 @@ def joined(*, patience: timedelta = PATIENCE) -> Iterator[Ranks]:
         yield Ranks()
     finally:
         dist.destroy_process_group()
+
+
+def _attempt() -> str:
+    """Name this start of the group: the launcher's store outlives a restart, and still has the addresses of the dead.
+
+    Launchers of several machines count restarts each for itself: there the store must be a new one every time, as
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 makes it, and needs no name.
+    """
+    shared = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}" if shared else "attempt"
