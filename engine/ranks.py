@@ -88,8 +88,8 @@ def joined(*, patience: timedelta = PATIENCE) -> Iterator[Ranks]:
     if on_gpus:
         torch.cuda.set_device(local)
     try:
-        store, rank, size = next(dist.rendezvous("env://", timeout=patience))
-        store = dist.PrefixStore(_attempt(), store)
+        store, rank, size = next(dist.rendezvous("env://", timeout=patience))  # type: ignore[attr-defined]  # it is public
+        store = dist.PrefixStore(_attempt(), store)  # type: ignore[attr-defined]
         backend = "nccl" if on_gpus else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
     except (RuntimeError, ValueError) as error:
