@@ -117,14 +117,10 @@ def test_alone_no_older_one_stays_and_the_newest_is_there_twice(place: str) -> N
     assert offsets(checkpoints) == [5]
 
 
-<<<<<<< HEAD
-@settings(deadline=None)
-=======
 FILES = ("manifest.json", "partition-00000.images", "partition-00000.carried")
 
 
-@settings(max_examples=100, deadline=None)
->>>>>>> 7bcc4f8 (Keep checkpoints on a disk or in an object store: the manifest written last makes them, and reading back is bounded and says how far it is)
+@settings(deadline=None)
 @given(
     name=st.sampled_from(FILES),
     at=st.floats(0, 1, exclude_max=True),
@@ -165,28 +161,16 @@ def test_a_checkpoint_of_other_windows_is_passed_over(place: str) -> None:
     assert other.stats.damaged == 1
 
 
-<<<<<<< HEAD
-def test_one_that_was_not_finished_is_not_there_and_is_cleared_away(tmp_path: Path) -> None:
-    checkpoints = saved(tmp_path, 3)
-    left = [tmp_path / f".{number:012d}.partial" for number in (2, 9)]
-    for place in left:
-        place.mkdir()
-        (place / "partition-00000.state").write_bytes(b"half")
-=======
 @pytest.mark.parametrize("left", ["partition-00000.images", ".manifest.json.partial"])
 def test_one_that_was_not_finished_is_not_there_and_is_cleared_away(place: str, left: str) -> None:
     checkpoints = saved(place, 3)
-    put(place, b"half", f"{2:012d}", left)
->>>>>>> 7bcc4f8 (Keep checkpoints on a disk or in an object store: the manifest written last makes them, and reading back is bounded and says how far it is)
+    for number in (2, 9):
+        put(place, b"half", f"{number:012d}", left)
     assert offsets(checkpoints) == [3]
     assert checkpoints.stats.damaged == 0
     checkpoints.save(moment(4), now=4)
     assert offsets(checkpoints) == [4, 3]
-<<<<<<< HEAD
-    assert not any(place.exists() for place in left)
-=======
     assert b"half" not in everything(place).values()
->>>>>>> 7bcc4f8 (Keep checkpoints on a disk or in an object store: the manifest written last makes them, and reading back is bounded and says how far it is)
 
 
 def test_a_removal_cut_short_leaves_no_checkpoint(place: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,7 +231,6 @@ async def test_a_worker_goes_on_from_its_checkpoint_with_what_the_daemon_put_int
     assert again.windows.stats.events == 2
 
 
-<<<<<<< HEAD
 async def test_a_checkpoint_that_the_daemon_can_do_nothing_with_gives_way_to_the_one_before(log, tmp_path) -> None:
     bench = Bench(log, Clock(3), tmp_path)
     for partition in (0, 1):
@@ -254,7 +253,8 @@ async def test_a_checkpoint_that_the_daemon_can_do_nothing_with_gives_way_to_the
     assert (len(given), again.stats.rebuilt, bench.saving.checkpoints.stats.damaged) == (2, False, 1)
     await again.step(wait=0)
     assert [part.state.slots.of.keys() for part in again.windows.parts.values()] == [{"a"}, {"a"}]
-=======
+
+
 async def test_a_store_that_does_not_answer_ends_the_start_in_time(log, tmp_path, monkeypatch) -> None:
     bench, answer = Bench(log, Clock(3), tmp_path), threading.Event()
     monkeypatch.setattr(bench.saving.checkpoints.place, "folders", answer.wait)
@@ -263,7 +263,6 @@ async def test_a_store_that_does_not_answer_ends_the_start_in_time(log, tmp_path
         await bench.worker.start()
     answer.set()
     assert late.value.overdue
->>>>>>> 7bcc4f8 (Keep checkpoints on a disk or in an object store: the manifest written last makes them, and reading back is bounded and says how far it is)
 
 
 async def test_checkpoints_are_saved_every_so_often_and_not_before_the_windows_began(log, tmp_path) -> None:
