@@ -130,8 +130,10 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def events() -> list[Event]:
-    return verdict.events_of(simulated(7, 125, 20.0))
+def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    path = tmp_path_factory.mktemp("lines") / "lines.jsonl"
+    path.write_bytes(b"\n".join(simulated(7, 125, 20.0)) + b"\n")
+    return asyncio.run(verdict.events_of(path))
 
 
 def end_of(events: list[Event]) -> int:
