@@ -49,6 +49,7 @@ SETTINGS = (
     "windows.bucket=5m",
     "windows.hop=1h",
     "windows.idle=1h",
+    "drain=2m",
     "checkpoints.every=30s",
     "engine.device=cpu",
     "publish.policy=top:1000",
@@ -149,7 +150,10 @@ def _watch(daemon: Daemon, feeder: subprocess.Popen[bytes], report: Report, bega
     """Sample until the feeder has ended, nothing is left to read, and the last window of the day was published."""
     moved, newest = time.monotonic(), (0, 0)
     while True:
-        status = daemon.json("/status")
+        try:
+            status = daemon.json("/status")
+        except OSError:  # on a busy machine it may not answer in time; then there is one sample less
+            status = {}
         if worker := status.get("worker"):
             report.samples.append(_sample(worker, daemon.process.pid, time.monotonic() - began))
             place = (worker["fold"]["events"], worker["closed"])
