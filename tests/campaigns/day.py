@@ -2,7 +2,7 @@
 
 The mix of kinds is the network's of mid 2026 and agents have heavy tails, as in the simulator, whose lines cost too
 much to make 30 million of. Times are out of order by a second, some batches are appended twice, accounts are deleted,
-and there is a silent stretch. The recount is kept while the events are made: it shares no code with the windows.
+and there is a silent stretch.
 
 `python -m tests.campaigns.day BOOTSTRAP TOPIC PARTITIONS EVENTS ANSWER` is the process that feeds.
 """
@@ -10,7 +10,7 @@ and there is a silent stretch. The recount is kept while the events are made: it
 import asyncio
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
@@ -18,34 +18,16 @@ from aiokafka import AIOKafkaProducer
 from numpy.typing import NDArray
 
 from consumers.events import Event, Kind, Role
+from tests.campaigns.recount import BUCKET, END, KINDS, SECOND, SILENCE, START, UNSCORED, Ints, Recount
 
-SECOND = 1_000_000
-BUCKET = 300 * SECOND
-HOUR = 3600 * SECOND
-START = 1_783_123_200 * SECOND
-END = START + 24 * HOUR
-SILENCE = (START + 13 * HOUR, START + 15 * HOUR + 6 * BUCKET)
-"""Longer than two windows, so that all agents leave and come back."""
-
-WINDOW, HOP = 12, 12
-"""In buckets."""
-
-KINDS = ("post", "reply", "quote", "repost", "like", "follow")
 MIX = (0.06, 0.05, 0.03, 0.11, 0.67, 0.08)
-COLUMNS = (
-    *("posts", "replies", "quotes", "reposts", "likes", "follows"),
-    *("replies_in", "quotes_in", "reposts_in", "likes_in", "follows_in"),
-    *("scored", "valence", "alarm"),
-    *(f"phase_{number:02d}" for number in range(12)),
-)
-_SCORED, _PHASE = COLUMNS.index("scored"), COLUMNS.index("phase_00")
+"""Of `KINDS`."""
+
 _SRC = "relay:soak"
 _DELETED = 20
 _REPEATED = 2_000
 _FIRST_SEQ = 10_000_000_000
-_UNSCORED = -20_000
 
-Ints = NDArray[np.int64]
 Records = tuple[Ints, list[bytes]]
 """Agents by number, and what is said of each."""
 
@@ -60,53 +42,6 @@ class Operations:
     t: Ints
     seq: Ints
     tone: Ints
-
-
-@dataclass
-class Recount:
-    """Every integer of the last window, and how many agents are in either window of each run."""
-
-    agents: int
-    events: int = 0
-    repeats: int = 0
-    deleted: int = 0
-    runs: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.window = np.zeros((self.agents, len(COLUMNS)), np.int64)
-        self._seen = np.zeros((self.agents, (END - START) // BUCKET + 1), np.bool_)
-        self._due = START + HOP * BUCKET
-
-    def add(self, agent: Ints, column: Ints, t: Ints, tone: Ints) -> None:
-        """Count events: a column each, for acts a phase, for what is scored its tone."""
-        self.events += len(agent)
-        self._seen[agent, (t - START) // BUCKET] = True
-        last = (t >= END - WINDOW * BUCKET) & (t < END)
-        agent, column, t, tone = agent[last], column[last], t[last], tone[last]
-        np.add.at(self.window, (agent, column), 1)
-        acts = column < len(KINDS)
-        np.add.at(self.window, (agent[acts], _PHASE + t[acts] // BUCKET % 12), 1)
-        scored = tone != _UNSCORED
-        agent, tone = agent[scored], tone[scored]
-        np.add.at(self.window, (agent, _SCORED), 1)
-        np.add.at(self.window, (agent, _SCORED + 1), tone)
-        np.add.at(self.window, (agent[tone <= -5_000], _SCORED + 2), 1)
-
-    def close(self, upto: int) -> None:
-        """Note who is in the windows that end by then; silent ones have no run, but for the first."""
-        while self._due <= upto:
-            end = (self._due - START) // BUCKET
-            agents = int(self._seen[:, max(0, end - 2 * WINDOW) : end].any(axis=1).sum())
-            if agents or self.runs[max(self.runs)]:
-                self.runs[self._due] = agents
-            self._due += HOP * BUCKET
-
-    def delete(self, gone: Ints) -> None:
-        """Forget accounts."""
-        self.events += len(gone)
-        self.deleted += len(gone)
-        self.window[gone] = 0
-        self._seen[gone] = False
 
 
 class Day:
@@ -151,19 +86,19 @@ class Day:
         seq = np.arange(self._seq, self._seq + count)
         self._seq += count
         tone = np.rint(np.clip(random.normal(0.1, 0.45, count), -0.9999, 0.9999) * 10_000).astype(np.int64)
-        tone[(kind > 2) | (random.random(count) < 0.4)] = _UNSCORED
+        tone[(kind > 2) | (random.random(count) < 0.4)] = UNSCORED
         return Operations(actor, target, kind, t, seq, tone)
 
     def _events(self, done: Operations) -> Records:
         """Return each operation's event for its actor, then the one for its target."""
         aimed = np.flatnonzero(done.kind > 0)
         self.recount.add(done.actor, done.kind, done.t, done.tone)
-        self.recount.add(done.target[aimed], done.kind[aimed] + 5, done.t[aimed], np.full(len(aimed), _UNSCORED))
+        self.recount.add(done.target[aimed], done.kind[aimed] + 5, done.t[aimed], np.full(len(aimed), UNSCORED))
         values = np.full(2 * len(done.kind), None, object)
         for kind in range(len(KINDS)):
             of_kind = done.kind == kind
             for scored, sign in ((False, ""), (True, ""), (True, "-")):
-                some = of_kind & ((done.tone != _UNSCORED) == scored) & (not scored or (done.tone < 0) == (sign == "-"))
+                some = of_kind & ((done.tone != UNSCORED) == scored) & (not scored or (done.tone < 0) == (sign == "-"))
                 rows = np.flatnonzero(some)
                 values[2 * rows] = self._encoded(done, rows, "actor", KINDS[kind], f"{sign}0.4444" if scored else None)
             if kind:
@@ -242,17 +177,7 @@ def main() -> None:
     bootstrap, topic, partitions, events, answer = sys.argv[1:]
     day = Day(int(events), int(partitions))
     asyncio.run(feed(bootstrap, topic, day))
-    told = day.recount
-    active = np.flatnonzero(told.window.any(axis=1))
-    np.savez(
-        answer,
-        events=told.events,
-        repeats=told.repeats,
-        deleted=told.deleted,
-        runs=np.array(sorted(told.runs.items())),
-        agents=np.array([day.keys[agent] for agent in active]),
-        window=told.window[active],
-    )
+    day.recount.save(answer, day.keys)
 
 
 if __name__ == "__main__":

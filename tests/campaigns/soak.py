@@ -15,10 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,8 +27,8 @@ from consumers.log.kafka_options import KafkaOptions
 from consumers.log.opening import open_log
 from consumers.windows.shape import SECOND, Shape
 from engine.columns import INDEX
-from tests.campaigns import day, verdict
-from tests.campaigns.curve import curves
+from tests.campaigns import recount, verdict
+from tests.campaigns.soak_report import Report, Sample, plot, table
 from tests.e2e.process import Daemon
 from tests.servers.kafka import Kafka
 
@@ -40,7 +38,7 @@ PARTITIONS = 8
 RETENTION = 6 * 3600
 """Seconds, as the daemon would have it. The day's records take 3 GB, compressed; retention is by the wall clock."""
 
-SHAPE = Shape(length=day.WINDOW * day.BUCKET, bucket=day.BUCKET, hop=day.HOP * day.BUCKET)
+SHAPE = Shape(length=recount.WINDOW * recount.BUCKET, bucket=recount.BUCKET, hop=recount.HOP * recount.BUCKET)
 EVERY = 2.0
 _STUCK = 300.0
 
@@ -57,52 +55,6 @@ SETTINGS = (
     "log.replication=1",
 )
 """`idle`: the stream is of the past, so that a feeder that is slow must not be taken for the end of it."""
-
-
-@dataclass
-class Sample:
-    """What was seen at one moment."""
-
-    seconds: float
-    mib: float
-    """Resident memory."""
-    agents: int
-    lag: int
-    checkpoint_age: float
-    watermark: float
-    """Hours of stream time."""
-
-
-@dataclass
-class Report:
-    """What a soak did and found."""
-
-    events: int = 0
-    repeats: int = 0
-    agents: int = 0
-    runs: int = 0
-    count_differences: int = 0
-    run_differences: int = 0
-    tally_differences: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of the fold's own counters: what they say, and what is right."""
-    seconds: float = 0.0
-    disk_mib: float = 0.0
-    checkpoints: int = 0
-    samples: list[Sample] = field(default_factory=list)
-
-    def quarter(self, number: int) -> float:
-        """Return the median of the memory in a quarter of the day, from 1."""
-        return median(sample.mib for sample in self.samples if number - 1 < sample.watermark / 6 <= number)
-
-    @property
-    def drift(self) -> float:
-        """How much more memory the last quarter takes than the second."""
-        return self.quarter(4) / self.quarter(2) - 1
-
-    @property
-    def lag(self) -> int:
-        """What is left in the log at the end."""
-        return self.samples[-1].lag
 
 
 def soak(folder: Path, kafka: Kafka, events: int) -> Report:
@@ -160,7 +112,7 @@ def _watch(daemon: Daemon, feeder: subprocess.Popen[bytes], report: Report, bega
             if place != newest:
                 moved, newest = time.monotonic(), place
             run = status["run"]
-            ended = run and datetime.fromisoformat(run["end"]).timestamp() * SECOND >= day.END
+            ended = run and datetime.fromisoformat(run["end"]).timestamp() * SECOND >= recount.END
             if feeder.poll() is not None and ended and not worker["behind"]:
                 assert feeder.returncode == 0
                 return
@@ -172,27 +124,31 @@ def _watch(daemon: Daemon, feeder: subprocess.Popen[bytes], report: Report, bega
 def _sample(worker: Mapping[str, Any], process: int, seconds: float) -> Sample:
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     mark = worker["watermark"]
-    reached = datetime.fromisoformat(mark).timestamp() * SECOND if mark else day.START
+    reached = datetime.fromisoformat(mark).timestamp() * SECOND if mark else recount.START
     return Sample(
         seconds,
         pages * 4096 / (1 << 20),
         worker["agents"],
         worker["behind"],
         worker["checkpoints"].get("age_seconds", 0.0),
-        (reached - day.START) / day.HOUR,
+        (reached - recount.START) / recount.HOUR,
     )
 
 
 def _compare(report: Report, checkpoints: Path, told: Mapping[str, Any], right: Mapping[str, Any]) -> None:
     """Hold the last window, out of the checkpoint, and what the fold says of itself to the recount."""
     end, names, window = verdict.closed_window(checkpoints, SHAPE, PARTITIONS)
-    assert end == day.END, end
+    assert end == recount.END, end
     active = window.any(axis=0)
     found = dict(
-        zip(np.array(names)[active].tolist(), window[[INDEX[name] for name in day.COLUMNS]][:, active].T, strict=True)
+        zip(
+            np.array(names)[active].tolist(),
+            window[[INDEX[name] for name in recount.COLUMNS]][:, active].T,
+            strict=True,
+        )
     )
     expected = dict(zip([name.decode() for name in right["agents"].tolist()], right["window"], strict=True))
-    nothing = np.zeros(len(day.COLUMNS), np.int64)
+    nothing = np.zeros(len(recount.COLUMNS), np.int64)
     report.count_differences = sum(
         int((found.get(name, nothing) != expected.get(name, nothing)).sum()) for name in found.keys() | expected.keys()
     )
@@ -215,50 +171,6 @@ async def _compare_runs(report: Report, kafka: Kafka, topics: Topics, right: dic
     found = {record["end"]: record["agents"] for record in records}
     report.runs = len(records)
     report.run_differences = sum(found.get(end) != right.get(end) for end in found.keys() | right.keys())
-
-
-def table(report: Report) -> str:
-    """Return a report as Markdown."""
-    rate, integers = report.events / report.seconds, report.agents * len(day.COLUMNS)
-    most_agents = max(sample.agents for sample in report.samples)
-    rows = {
-        "events, each counted once": f"{report.events:,}",
-        "records appended a second time, none counted": f"{report.repeats:,}",
-        "minutes; events a second, with runs and checkpoints": f"{report.seconds / 60:.1f}; {rate:,.0f}",
-        "agents in the last window; with a slot at most": f"{report.agents:,}; {most_agents:,}",
-        "runs; checkpoints": f"{report.runs}; {report.checkpoints}",
-        "integers of the last window that differ from the recount": f"{report.count_differences} of {integers:,}",
-        "runs whose number of agents differs from the recount": f"{report.run_differences}",
-        "counters of the fold that differ": f"{report.tally_differences or 0}",
-        "lag at most; at the end": f"{max(s.lag for s in report.samples):,}; {report.lag}",
-        "checkpoint's age at most": f"{max(s.checkpoint_age for s in report.samples):.0f} s",
-        "resident memory, median of the second quarter": f"{report.quarter(2):,.0f} MiB",
-        "resident memory, median of the last quarter": f"{report.quarter(4):,.0f} MiB, {report.drift:+.1%}",
-        "the broker's disk at the end": f"{report.disk_mib:,.0f} MiB",
-    }
-    return HEAD + "\n".join(f"| {name} | {value} |" for name, value in rows.items()) + "\n"
-
-
-HEAD = """# Soak
-
-Written by `make soak`; what it does and is held to stands in `soak.py`, its curves in `soak.svg`.
-
-| | |
-| --- | ---: |
-"""
-
-
-def plot(report: Report) -> str:
-    """Return the curves of a report as an SVG."""
-    some = report.samples
-    series = {
-        "resident memory, MiB": [one.mib for one in some],
-        "agents with a slot": [float(one.agents) for one in some],
-        "records not folded": [float(one.lag) for one in some],
-        "age of the checkpoint, s": [one.checkpoint_age for one in some],
-        "stream time, h": [one.watermark for one in some],
-    }
-    return curves(f"{report.events:,} events", "s", [one.seconds for one in some], series)
 
 
 def main() -> int:
