@@ -64,6 +64,7 @@ kills: $(STAMP) ## kill bridge, worker and broker at random and recount (KILLS=1
 
 faults: $(STAMP) ## read hosts with every fault we know of and recount (SEED=1)
 	@$(BIN)/python -m tests.campaigns.faults --seed $(SEED)
+
 EVENTS ?= 30000000
 soak: $(STAMP) ## a day of the network through a real Kafka, watched and recounted (EVENTS=30000000)
 	@$(BIN)/python -m tests.campaigns.soak --events $(EVENTS)
