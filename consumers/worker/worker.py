@@ -128,7 +128,7 @@ class Worker:
 
     async def step(self, wait: float = 0.2) -> int:
         """Read once, fold, hand on what closes, and save when it is time; return how many records came."""
-        chunks = await self._reader.poll(max_records=self._max_records, wait=wait)
+        chunks = await self._reader.poll(max_records=self._max_records, wait=wait, without=self._ahead())
         clock = self._clock()
         for chunk in chunks:
             self._receive(chunk)
@@ -142,6 +142,19 @@ class Worker:
         if self._saving and clock - self._saved_at >= self._saving.every:
             await self.checkpoint()
         return sum(len(chunk.values) for chunk in chunks)
+
+    def _ahead(self) -> list[int]:
+        """Return the partitions of which enough was read until the others are there.
+
+        Read on all alike, those with fewer records would get ahead, and what was read of them would have no bound.
+        Where the others have given all that they hold, nothing can be waited for.
+        """
+        ahead = [
+            partition
+            for partition, backlog in self._backlog.items()
+            if sum(len(chunk.values) for chunk, _ in backlog) >= self._max_records
+        ]
+        return [] if all(self._at_end(partition) for partition in self._backlog.keys() - ahead) else ahead
 
     def _receive(self, chunk: Chunk) -> None:
         """Put a chunk in the backlog. A loss with nothing after it waits for the records that say how long it was."""
