@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 UV := $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format kafka lock audit bench kills faults mutants clean
+.PHONY: help setup demo test check format kafka lock audit bench kills faults mutants soak clean
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -64,6 +64,10 @@ kills: $(STAMP) ## kill bridge, worker and broker at random and recount (KILLS=1
 
 faults: $(STAMP) ## read hosts with every fault we know of and recount (SEED=1)
 	@$(BIN)/python -m tests.campaigns.faults --seed $(SEED)
+
+EVENTS ?= 30000000
+soak: $(STAMP) ## a day of the network through a real Kafka, watched and recounted (EVENTS=30000000)
+	@$(BIN)/python -m tests.campaigns.soak --events $(EVENTS)
 
 ONLY ?=
 SAMPLE ?=

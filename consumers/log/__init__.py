@@ -5,7 +5,7 @@ Offsets of a partition count up from 0; compaction and retention leave holes, no
 `consumers.log.opening.open_log` opens either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 from zlib import crc32
@@ -77,11 +77,11 @@ class Reader(Protocol):
     def positions(self) -> Mapping[int, int]:
         """The next offset of each partition: where a reader opened later goes on. Moves with the chunks returned."""
 
-    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2) -> list[Chunk]:
+    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2, without: Collection[int] = ()) -> list[Chunk]:
         """Return what is there, at most `max_records`, waiting up to `wait` seconds for the first.
 
-        Records come once each and in order within a partition; no partition waits for another to be drained.
-        Raises LogError where the log cannot be read.
+        The partitions in `without` are left for later. Records come once each and in order within a partition; no
+        partition waits for another to be drained. Raises LogError where the log cannot be read.
         """
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """Reads partitions of one Kafka topic from given offsets, without a group: nothing is committed, nobody rebalances."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -63,12 +63,12 @@ class KafkaReader:
         """The next offset of each partition."""
         return self._positions
 
-    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2) -> list[Chunk]:
+    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2, without: Collection[int] = ()) -> list[Chunk]:
         """Return what is there, at most `max_records`, waiting up to `wait` seconds for the first.
 
         With a `wait` of 0 it returns what was fetched already.
         """
-        order = sorted(self._positions)
+        order = sorted(self._positions.keys() - without)
         order = order[self._turn :] + order[: self._turn]
         self._turn = (self._turn + 1) % max(1, len(order))
         chunks: list[Chunk] = []

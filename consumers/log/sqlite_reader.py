@@ -1,7 +1,7 @@
 """Reads partitions of one topic of the embedded log, waiting for appends without asking for them again and again."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -33,14 +33,14 @@ class SqliteReader:
         """The next offset of each partition."""
         return self._positions
 
-    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2) -> list[Chunk]:
+    async def poll(self, *, max_records: int = 10_000, wait: float = 0.2, without: Collection[int] = ()) -> list[Chunk]:
         """Return what is there, at most `max_records`, waiting up to `wait` seconds for the first."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait
         while True:
             # The event is taken before the look, so that an append between the two is not missed.
             arrival = self._log.arrival(self._topic)
-            chunks = await self._log.read(lambda store: self._look(store, max_records))
+            chunks = await self._log.read(lambda store: self._look(store, max_records, without))
             left = deadline - loop.time()
             if chunks or left <= 0:
                 break
@@ -56,9 +56,9 @@ class SqliteReader:
         """Stop reading."""
         self._rest.clear()
 
-    def _look(self, store: Store, max_records: int) -> list[Chunk]:
+    def _look(self, store: Store, max_records: int, without: Collection[int]) -> list[Chunk]:
         """Read each partition in turn, beginning with another one each time; what one leaves, the next may take."""
-        order = sorted(self._positions)
+        order = sorted(self._positions.keys() - without)
         order = order[self._turn :] + order[: self._turn]
         self._turn = (self._turn + 1) % max(1, len(order))
         chunks = []

@@ -30,12 +30,14 @@ FOREVER: Final = 1 << 62
 
 _OPS: Final = 4096
 _RANKS: Final = 4
-_COLUMN_OF: Final = {
-    "actor": {kind: INDEX[name] for kind, name in zip(ACTIONS, ACTS, strict=True)},
-    "target": {kind: INDEX[name] for kind, name in zip(ACTIONS[1:], RECEIVED, strict=True)},
+_COUNTED: Final = {
+    "actor": {kind: (INDEX[name], 0) for kind, name in zip(ACTIONS, ACTS, strict=True)},
+    "target": {
+        kind: (INDEX[name], 1 if kind == "reply" else 2) for kind, name in zip(ACTIONS[1:], RECEIVED, strict=True)
+    },
 }
-"""Nobody is the target of a post; the others stand in the same order among acts and among what is received."""
-_RANK_OF: Final = {"actor": dict.fromkeys(ACTIONS, 0), "target": {**dict.fromkeys(ACTIONS, 2), "reply": 1}}
+"""The column and the rank of what counts. Nobody is the target of a post; the others stand in the same order among
+acts and among what is received."""
 _LAST_SPOKEN: Final = INDEX["quotes"]
 """Posts, replies and quotes come first among the columns: they alone have a valence."""
 
@@ -96,8 +98,8 @@ class Fold:
     def _collect(  # noqa: C901, PLR0912, PLR0915 - the hot loop: calls in it would cost more than the counting
         self, values: Sequence[bytes | None], start: int, limit: int, ceiling: int
     ) -> int:
-        loads, slot_of, take = orjson.loads, self.state.slots.of, self.state.slots.take
-        column_of, rank_of, marks, epochs = _COLUMN_OF, _RANK_OF, self.marks, self.epochs
+        loads, find, take = orjson.loads, self.state.slots.of.get, self.state.slots.take
+        marks, epochs = self.marks, self.epochs
         add_cell, add_time = self._cells.append, self._times.append
         closed, oldest = self._bounds()
         top = self.top if self.top is not None else -FOREVER
@@ -122,7 +124,7 @@ class Fold:
                 t, src, role, agent = event["t"], event["src"], event["role"], event["agent"]
                 if type(t) is not int or not 0 <= t < FOREVER or type(agent) is not str or event["v"] != VERSION:
                     raise ValueError
-                column = column_of[role].get(kind)
+                counted = _COUNTED[role].get(kind)
                 if src != last_src:
                     if monotonic:
                         marks[last_src] = mark
@@ -132,14 +134,14 @@ class Fold:
                 if epoch < newest:
                     superseded += 1
                     continue
-                if column is None:
-                    status = _other(event)
-                    place = (event["seq"] * _OPS + event["op"]) * _RANKS
+                if counted is None:
+                    status, rank = _other(event), 0
                 else:
+                    column, rank = counted
                     valence = event["valence"] if column <= _LAST_SPOKEN else None
                     if valence is not None and not -1 <= valence <= 1:
                         raise ValueError
-                    place = (event["seq"] * _OPS + event["op"]) * _RANKS + rank_of[role][kind]
+                place = (event["seq"] * _OPS + event["op"]) * _RANKS + rank
             except MALFORMED:
                 malformed += 1
                 continue
@@ -151,7 +153,7 @@ class Fold:
                     continue
                 mark = place
             events += 1
-            if column is None:
+            if counted is None:
                 self._stats.kinds[kind] += 1
                 if status in GONE:
                     self._erase(agent)
@@ -162,7 +164,7 @@ class Fold:
             else:
                 if t < closed:
                     late += 1
-                slot = slot_of.get(agent)
+                slot = find(agent)
                 if slot is None:
                     slot = take(agent)
                 if valence is not None:

@@ -45,9 +45,8 @@ def _active(state: State) -> Ints:
     active = np.empty(len(slots), np.bool_)
     for start in range(0, len(slots), _BLOCK):
         some = slots[start : start + _BLOCK]
-        active[start : start + _BLOCK] = state.current[some, :counts].any(axis=1) | state.preceding[some, :counts].any(
-            axis=1
-        )
+        either = state.current.take(some, axis=0) | state.preceding.take(some, axis=0)
+        active[start : start + _BLOCK] = either[:, :counts].any(axis=1)
     return slots[active]
 
 
@@ -57,8 +56,8 @@ def _copy(states: Sequence[State], slots: Ints, owners: Ints, into: Sequence[Col
     for owner, state in enumerate(states):
         own = np.flatnonzero(owners == owner)
         if own.size:
-            rows[0, own] = state.current[slots[own]]
-            rows[1, own] = state.preceding[slots[own]]
+            rows[0, own] = state.current.take(slots[own], axis=0)
+            rows[1, own] = state.preceding.take(slots[own], axis=0)
     np.clip(rows, _INT32.min, _INT32.max, out=rows)
     current, preceding = into
     current[:], preceding[:] = rows[0].T, rows[1].T

@@ -177,7 +177,7 @@ class Worker:
 
     async def _poll(self, wait: float) -> list[Chunk]:
         """Read what is there into the backlog."""
-        chunks = await self._reader.poll(max_records=self._max_records, wait=wait)
+        chunks = await self._reader.poll(max_records=self._max_records, wait=wait, without=self._ahead())
         clock = self._clock()
         for chunk in chunks:
             self._receive(chunk)
@@ -193,6 +193,19 @@ class Worker:
             return not self._expected and any(self._backlog.values())
         tops = self._tops(self._silent)
         return bool(tops) and all(top is not None and top >= self.windows.limit for top in tops)
+
+    def _ahead(self) -> list[int]:
+        """Return the partitions of which enough was read until the others are there.
+
+        Read on all alike, those with fewer records would get ahead, and what was read of them would have no bound.
+        Where the others have given all that they hold, nothing can be waited for.
+        """
+        ahead = [
+            partition
+            for partition, backlog in self._backlog.items()
+            if sum(len(chunk.values) for chunk, _ in backlog) >= self._max_records
+        ]
+        return [] if all(self._at_end(partition) for partition in self._backlog.keys() - ahead) else ahead
 
     def _receive(self, chunk: Chunk) -> None:
         """Put a chunk in the backlog. A loss with nothing after it waits for the records that say how long it was."""

@@ -31,6 +31,7 @@ from daemon.runs.latest import Latest
 from daemon.service import building
 from daemon.service.claims import claim
 from daemon.service.health import Health, Watchdog
+from daemon.service.memory import keep_level
 from daemon.service.readiness import require
 from daemon.service.share import Role, Share
 from daemon.service.status import status
@@ -76,6 +77,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Listen, open the log and build the parts. Raises RefusalError, LogError, SourceError, and what it must."""
+        keep_level()
         async with AsyncExitStack() as stack:
             await self._open(stack)
             self._stack = stack.pop_all()

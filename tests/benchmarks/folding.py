@@ -1,7 +1,9 @@
-"""Log to windows, in events a second and core, beside reading the same log and orjson.loads alone.
+"""Log to windows, in events a second and core, beside orjson.loads alone and stream processors on the same topic.
 
 `python -m tests.benchmarks folding`; STARLINGD_BENCH_EVENTS sets how many. Kafka is left out where Java is missing.
-Rates are by the process's own CPU time, for the machine may be shared; the broker's is not in them.
+Rates are by the process's own CPU time, for the machine may be shared; the broker's is not in them. Quix Streams,
+Faust and Bytewax are asked for less: the eleven counts of each agent and minute, without the sums over an hour, its
+snapshots, phases or valences, and without telling repeats. What each counted is held to a recount, as ours is.
 """
 
 import asyncio
@@ -9,6 +11,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,13 +21,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from consumers.events import Event
+from consumers.events import ACTIONS, Event
 from consumers.log import Entry, Log, Topic
 from consumers.log.kafka_options import KafkaOptions
 from consumers.log.opening import open_log
 from consumers.snapshot import Snapshot
+from consumers.windows.delta import WIDTH
+from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
 from consumers.worker.worker import Worker
+from tests.benchmarks._processors import PROGRAMS, Counts, ProcessorError, counted_by
 from tests.servers.kafka import Kafka, KafkaFailedError, KafkaMissingError
 
 EVENTS = int(os.environ.get("STARLINGD_BENCH_EVENTS", "300000"))
@@ -70,7 +76,29 @@ def load(values: list[bytes]) -> int:
     return len(values)
 
 
-async def to_windows(log: Log) -> int:
+def recount(values: list[bytes]) -> Counts:
+    """Count each agent's minutes one by one."""
+    found: Counts = Counter()
+    for event in map(orjson.loads, values):
+        found[event["agent"], event["t"] // 60_000_000 * 60_000, f"{event['role']} {event['kind']}"] += 1
+    return found
+
+
+def counts_of(windows: Windows) -> Counts:
+    """Return what the windows hold of the same, out of their buckets."""
+    kinds = [f"actor {kind}" for kind in ACTIONS] + [f"target {kind}" for kind in ACTIONS[1:]]
+    found: Counts = {}
+    for state in (part.state for part in windows.parts.values()):
+        for bucket, delta in state.deltas.items():
+            delta.settle()
+            for cell, amount in zip(delta.cells.tolist(), delta.amounts.tolist(), strict=True):
+                slot, column = divmod(cell, WIDTH)
+                if column < len(kinds):
+                    found[state.slots.names[slot], bucket * 60_000, kinds[column]] = amount
+    return found
+
+
+async def windows_over(log: Log) -> Windows:
     """Read the log into one-hour windows that close every minute."""
 
     async def closed(_snapshot: Snapshot) -> None:
@@ -80,7 +108,12 @@ async def to_windows(log: Log) -> int:
     await worker.start()
     await worker.finish()
     await worker.close()
-    return worker.windows.stats.events
+    return worker.windows
+
+
+async def to_windows(log: Log) -> int:
+    """Return how many events went into windows."""
+    return (await windows_over(log)).stats.events
 
 
 async def read_and_load(log: Log) -> int:
@@ -150,6 +183,20 @@ async def run(table: Table, kafka: Kafka | None) -> None:
                 cases["Kafka, bare aiokafka + orjson.loads"] = lambda: bare_kafka(kafka.bootstrap)
                 cases["Kafka → windows"] = lambda: to_windows(broker)
                 _show(table, await measured(cases))
+                right = recount(values)
+                assert counts_of(await windows_over(broker)) == right
+    for title, name in PROGRAMS.items():
+        table.add_row(f"Kafka, {title}", *_by(name, kafka.bootstrap, right))
+
+
+def _by(name: str, bootstrap: str, right: Counts) -> tuple[str, str]:
+    """Return what another stream processor came to, in one round, and whether it counted right."""
+    try:
+        seconds, found = counted_by(name, bootstrap, TOPIC, PARTITIONS, EVENTS)
+    except ProcessorError as error:
+        return "-", str(error)
+    wrong = sum(found.get(cell) != right.get(cell) for cell in found.keys() | right.keys())
+    return f"{EVENTS / seconds:,.0f}", f"one round, {wrong} of {len(right):,} counts differ"
 
 
 def _show(table: Table, rates: dict[str, list[float]]) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from consumers.events import Event
 from consumers.log import Log, Topics, partition_of
@@ -54,14 +56,20 @@ def recount(events: list[Event], end: int, shape: Shape, partitions: int) -> Tab
     return oracle.table(oracle.alive(kept), end - shape.length, end, shape.bucket, shape.phase_buckets)
 
 
-def held(directory: Path, shape: Shape, partitions: int) -> tuple[int, Table]:
-    """Return the end of the last closed window and the window itself, out of the newest checkpoint."""
+def closed_window(directory: Path, shape: Shape, partitions: int) -> tuple[int, list[str], NDArray[np.int32]]:
+    """Return the end of the last closed window, its agents and their counts, out of the newest checkpoint."""
     checkpoints = Checkpoints(directory, {**shape.fingerprint(), "partitions": partitions})
     checkpoint = next(checkpoints.load())
     windows = Windows.load(shape, checkpoint.common, checkpoint.images)
     assert windows.head is not None
     agents, current, _, _ = gather([part.state for part in windows.parts.values()])
-    return windows.head * shape.bucket, oracle.rows(agents, current)
+    return windows.head * shape.bucket, agents, current
+
+
+def held(directory: Path, shape: Shape, partitions: int) -> tuple[int, Table]:
+    """Return the end of the last closed window and the window itself, agent by agent."""
+    end, agents, current = closed_window(directory, shape, partitions)
+    return end, oracle.rows(agents, current)
 
 
 def differences(found: Table, expected: Table, columns: Collection[str] = COLUMNS) -> int:

@@ -141,6 +141,18 @@ async def test_a_partition_that_holds_nothing_yet_is_waited_for_until_it_was_sil
     assert bench.ends == [1, 2, 3, 4, 5, 6]
 
 
+async def test_what_is_read_of_a_partition_ahead_of_the_others_has_a_bound(log) -> None:
+    bench = Bench(log, None)
+    bench.worker = bench.another(max_records=10)
+    await bench.put(0, [event("a", at=second) for second in range(200)])
+    await bench.put(1, [event("b", at=tenth / 10) for tenth in range(2000)])
+    await bench.worker.start()
+    while not bench.ends or bench.ends[-1] < 198:
+        await bench.worker.step(wait=0)
+        assert all(sum(len(chunk.values) for chunk, _ in held) < 20 for held in bench.worker._backlog.values())
+    assert [count(snapshot, "b", "likes") for snapshot in bench.closed[11:]] == [120] * len(bench.closed[11:])
+
+
 async def test_a_partition_read_to_its_end_and_silent_is_no_longer_waited_for(log) -> None:
     clock = Clock(5)
     bench = Bench(log, clock)
