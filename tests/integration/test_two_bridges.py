@@ -20,7 +20,7 @@ from consumers.sources.jetstream import JetstreamV1Source
 from consumers.sources.live import system_clock
 from consumers.worker.worker import Worker
 from tests.campaigns import verdict
-from tests.campaigns.campaign import flags
+from tests.campaigns.kills.campaign import flags
 from tests.campaigns.producers import PARTITIONS
 from tests.campaigns.upstream import Upstream, simulated
 from tests.e2e.process import Daemon

@@ -19,9 +19,9 @@ from consumers.log.kafka_options import KafkaOptions
 from consumers.log.opening import open_log
 from consumers.windows.shape import SECOND, Shape
 from tests.campaigns import verdict
-from tests.campaigns.parts import STEPS, Broker, Part
+from tests.campaigns.kills.parts import STEPS, Broker, Part
+from tests.campaigns.kills.report import Report
 from tests.campaigns.producers import PARTITIONS, Given, Producer
-from tests.campaigns.report import Report
 from tests.e2e.process import Daemon
 from tests.servers.kafka import Kafka
 

@@ -18,7 +18,7 @@ from daemon.commands import main
 from tests.e2e.process import Daemon
 
 _CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.campaigns.warm"])
+_CONTEXT.set_forkserver_preload(["tests.campaigns.kills.warm"])
 _TURN = threading.Lock()
 """Whoever starts a process asks after all others too, and how one ended is told once: so only one thread may ask."""
 

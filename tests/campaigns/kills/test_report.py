@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.campaigns.report import COLUMNS, Report, add, read, tables
+from tests.campaigns.kills.report import COLUMNS, Report, add, read, tables
 
 
 def test_a_row_is_read_as_it_was_added_and_kills_are_summed_in_the_tables(tmp_path: Path) -> None:

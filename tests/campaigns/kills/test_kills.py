@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.campaign import Campaign
-from tests.campaigns.people import People
-from tests.campaigns.report import Report
+from tests.campaigns.kills.campaign import Campaign
+from tests.campaigns.kills.people import People
+from tests.campaigns.kills.report import Report
 from tests.campaigns.upstream import Upstream
 from tests.servers.kafka import Kafka
 from tests.servers.pds import PdsMissingError, check

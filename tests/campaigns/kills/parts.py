@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from tests.campaigns import fuses
-from tests.campaigns.lives import Life
+from tests.campaigns.kills import fuses
+from tests.campaigns.kills.lives import Life
 from tests.servers.kafka import Kafka
 
 ANY = "any"

@@ -17,7 +17,7 @@ for name in (
     "daemon.commands.run",
     "daemon.service.attributing",
     "daemon.service.composition",
-    "tests.campaigns.fuses",
+    "tests.campaigns.kills.fuses",
     "vaderSentiment.vaderSentiment",
 ):
     import_module(name)

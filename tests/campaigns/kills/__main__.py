@@ -1,7 +1,7 @@
 """The kill campaigns' long form: many campaigns, each of at most a hundred kills, several at once.
 
 `make kills KILLS=1000 SEED=1` takes the settings in turn, each campaign with the next seed. A campaign's row is kept
-in kills.jsonl beside this file as soon as it ends, so that the command, given again, goes on with those that are not
+in kills.jsonl in the folder above as soon as it ends, so that the command, given again, goes on with those that are not
 there; the tables of kills.md are made from it. What a campaign that differed left is not deleted, and said.
 """
 
@@ -16,14 +16,14 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
-from tests.campaigns.campaign import Campaign
-from tests.campaigns.people import People
-from tests.campaigns.report import Report, add, read, tables
+from tests.campaigns.kills.campaign import Campaign
+from tests.campaigns.kills.people import People
+from tests.campaigns.kills.report import Report, add, read, tables
 from tests.campaigns.upstream import Upstream
 from tests.servers.kafka import Kafka
 
-ROWS = Path(__file__).with_name("kills.jsonl")
-TABLE = Path(__file__).with_name("kills.md")
+ROWS = Path(__file__).parents[1] / "kills.jsonl"
+TABLE = Path(__file__).parents[1] / "kills.md"
 HEADING = "\n## Rows\n\n"
 MOST = 100
 
