@@ -193,6 +193,18 @@ def test_nothing_there_is_no_checkpoint(place: str) -> None:
     assert offsets(Checkpoints(place, FINGERPRINT)) == []
 
 
+def test_a_store_that_ends_the_names_of_folders_in_a_slash_is_read_as_any_other(place: str, monkeypatch) -> None:
+    checkpoints = saved(place, 3, 4)
+    listing = checkpoints.place._files.ls
+
+    def slashed(*asked: object, **how: object) -> list[dict[str, object]]:
+        listed = listing(*asked, **how)
+        return [one | {"name": one["name"] + "/" * (one["type"] == "directory")} for one in listed]
+
+    monkeypatch.setattr(checkpoints.place._files, "ls", slashed)
+    assert offsets(checkpoints) == [4, 3]
+
+
 def test_a_store_that_cannot_be_asked_is_not_taken_for_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = Checkpoints("memory://asked", FINGERPRINT)
 
