@@ -27,7 +27,7 @@ WORKPLACE = Path("mutants")
 MUTMUT = Path(sys.executable).with_name("mutmut")
 DETECTED = ("killed", "timeout")
 CHILDREN = 2
-ANY = "consumers.windows.watermark.*"
+ANY = "consumers.windows.idleness.*"
 """Mutants that are soon run, where all that is wanted is that those of the others are made."""
 
 

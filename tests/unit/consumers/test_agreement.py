@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from consumers.worker.agreement import Standing, beginning, last_watermark, wate
 from consumers.worker.checkpoints import Checkpoint, CheckpointError, Checkpoints
 from consumers.worker.saving import Saving
 from consumers.worker.worker import Worker
-from tests.peers import at_once, together
+from tests.peers import Seat, at_once, together
+from tests.unit.consumers.factories import event
 from tests.unit.consumers.test_windows_against_oracle import SHAPES, TOPIC, streams
 
 PARTITIONS = 4
@@ -155,6 +156,7 @@ def test_the_watermark_is_the_least_over_all_partitions_of_all_ranks() -> None:
     assert watermark([standing(tops=(9,)), standing(tops=(None,))], shape) is None
     late, early = standing(clock=90_000_000, greatest=5), standing(clock=80_000_000)
     assert watermark([late, early], shape) == 80_000_000 - shape.idle_timeout
+    assert watermark([standing(clock=70_000_000)], shape) == 70_000_000 - shape.idle_timeout
     assert watermark([standing(greatest=100), standing(greatest=300)], shape) == 300
     assert last_watermark([standing(tops=(9,)), standing(greatest=100)], shape) == 9
     assert last_watermark([standing()], shape) is None
@@ -164,6 +166,31 @@ def test_windows_begin_when_every_rank_has_the_first_event_of_each_of_its_partit
     assert beginning([standing(first=3), standing(expecting=True, first=1)]) is None
     assert beginning([standing(first=3), standing(first=1), standing()]) == 1
     assert beginning([standing(), standing()]) is None
+
+
+def test_ranks_meet_before_their_pause_is_over_once_they_wait_for_nobody_else() -> None:
+    async def live(peers: Seat) -> list[tuple[int, int]]:
+        peers.pause, meetings, seen = 10**9, [], []
+        meet = peers.meet
+
+        def counted(value: object) -> Coroutine[None, None, list[object]]:
+            meetings.append(value)
+            return meet(value)
+
+        peers.meet = counted  # type: ignore[assignment, method-assign]
+        async with SqliteLog(":memory:") as log:
+            await log.ensure([Topic(TOPIC, 2, 10**12)])
+            worker = Worker(log, TOPIC, Shape(lateness=0), [peers.rank], Told(), peers=peers)
+            for number, second in enumerate((0, 30, 70, 100)):
+                await log.append(TOPIC, [Entry(b"a", event("a", at=second).encode(), peers.rank)])
+                if number == 0:
+                    await worker.start()
+                await worker.step(wait=0)
+                seen.append((worker.stats.closed, len(meetings)))
+            await worker.close()
+        return seen
+
+    assert at_once(2, live) == [[(0, 2), (0, 2), (1, 4), (1, 4)]] * 2
 
 
 def test_a_checkpoint_is_of_all_ranks_or_of_none(tmp_path: Path) -> None:

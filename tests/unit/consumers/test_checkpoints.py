@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
 from consumers.worker import checkpoints as module
+from consumers.worker import places
 from consumers.worker.checkpoints import Checkpoint, CheckpointError, Checkpoints
 from consumers.worker.places import PlaceError
 from tests.unit.consumers.factories import SECOND, event, feed
@@ -105,6 +106,7 @@ def test_the_newest_two_are_kept_newest_first(place: str) -> None:
     assert {path.partition("/")[0] for path in everything(place)} == {f"{2:012d}", f"{3:012d}"}
     assert checkpoints.stats.saved == 3
     assert checkpoints.stats.saved_at == 5
+    assert 0 < checkpoints.stats.seconds < 60
     newest = {path: content for path, content in everything(place).items() if path.startswith(f"{3:012d}/p")}
     assert checkpoints.stats.bytes == sum(map(len, newest.values()))
 
@@ -182,7 +184,7 @@ def test_a_removal_cut_short_leaves_no_checkpoint(place: str, monkeypatch: pytes
         removing(path)
 
     monkeypatch.setattr(checkpoints.place._files, "rm_file", once)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match="cannot be written"):
         checkpoints.save(moment(5), now=5)
     assert offsets(checkpoints) == [5, 4]
     assert checkpoints.stats.damaged == 0
@@ -191,6 +193,18 @@ def test_a_removal_cut_short_leaves_no_checkpoint(place: str, monkeypatch: pytes
 
 def test_nothing_there_is_no_checkpoint(place: str) -> None:
     assert offsets(Checkpoints(place, FINGERPRINT)) == []
+
+
+def test_a_store_that_ends_the_names_of_folders_in_a_slash_is_read_as_any_other(place: str, monkeypatch) -> None:
+    checkpoints = saved(place, 3, 4)
+    listing = checkpoints.place._files.ls
+
+    def slashed(*asked: object, **how: object) -> list[dict[str, object]]:
+        listed = listing(*asked, **how)
+        return [one | {"name": one["name"] + "/" * (one["type"] == "directory")} for one in listed]
+
+    monkeypatch.setattr(checkpoints.place._files, "ls", slashed)
+    assert offsets(checkpoints) == [4, 3]
 
 
 def test_a_store_that_cannot_be_asked_is_not_taken_for_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +234,14 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 def test_a_place_that_this_machine_cannot_get_to_is_one_sentence(url: str, said: str) -> None:
     with pytest.raises(PlaceError, match=said):
         Checkpoints(url, FINGERPRINT)
+
+
+def test_a_file_is_read_in_blocks_and_each_is_told(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints, told = saved(place, 3), []
+    monkeypatch.setattr(places, "BLOCK", 10)
+    content = checkpoints.place.read(1, FILES[1], told.append)
+    assert content == read(place, f"{1:012d}", FILES[1])
+    assert (sum(told), max(told)) == (len(content), 10)
 
 
 def test_what_takes_long_to_read_says_how_far_it_is(place: str, monkeypatch: pytest.MonkeyPatch) -> None:

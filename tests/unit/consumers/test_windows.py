@@ -204,6 +204,16 @@ def test_a_table_of_many_agents_is_whole_and_by_name_over_all_partitions() -> No
     assert np.flatnonzero(snapshots[1].current[0] == 2).tolist() == [2, 19_999]
 
 
+def test_a_snapshot_says_which_partition_each_agent_is_in() -> None:
+    state = Windows(SHAPE, [3, 5])
+    state.begin(START)
+    state.fold(5, [event("a").encode(), event("c").encode()], 0)
+    state.fold(3, [event("b").encode()], 0)
+    snapshot = state.close(START + SECOND)
+    assert snapshot is not None
+    assert (snapshot.agents, snapshot.partitions.tolist()) == (["a", "b", "c"], [5, 3, 5])
+
+
 def test_folding_nothing_moves_nothing() -> None:
     state = windows()
     state.begin(START)

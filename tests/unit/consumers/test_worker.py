@@ -165,6 +165,21 @@ async def test_a_partition_read_to_its_end_and_silent_is_no_longer_waited_for(lo
         clock.pass_(1)
 
 
+async def test_the_silence_of_a_partition_begins_with_its_last_record(log) -> None:
+    clock = Clock(5)
+    bench = Bench(log, clock)
+    await bench.put(1, [event("b")])
+    await bench.worker.start()
+    for second in range(5, 46):
+        await bench.put(0, [event("a", at=second)])
+        if second == 15:
+            await bench.put(1, [event("b", at=15)])
+        await bench.worker.step(wait=0)
+        closed = 0 if second < 15 else 15 if second < 45 else 45
+        assert bench.ends == list(range(1, closed + 1))
+        clock.pass_(1)
+
+
 async def test_with_no_traffic_the_wall_clock_closes_windows_until_the_last_agent_has_left(log) -> None:
     clock = Clock(1)
     bench = Bench(log, clock)
@@ -328,11 +343,13 @@ async def test_a_checkpoint_ahead_of_the_log_is_of_another_log_and_the_windows_a
     await bench.worker.checkpoint()
     async with SqliteLog(":memory:") as other:
         await other.ensure([Topic(TOPIC, 2, 10**12)])
-        bench.log = other
+        bench.log, given = other, []
+        bench.saving = replace(bench.saving, load=given.append)
         await bench.put(0, [event("c")])
         worker = bench.another()
         await worker.start()
         assert worker.stats.rebuilt
+        assert given == [{}]
         await worker.step(wait=0)
         assert worker.windows.agents == 1
     assert bench.saving.checkpoints.stats.damaged == 1
