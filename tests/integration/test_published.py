@@ -47,7 +47,7 @@ async def test_a_subscriber_gets_each_run_after_its_attributions_and_tombstones_
         finally:
             cycle.close()
         assert [run.tombstones for run in runs] == [0, 100]
-        assert await published(log, topics.attributions) == names(400)
+        assert (await published(log, topics.attributions, range(3))).names == names(400)
         follower = Follower(log, topics, names(500)[450])
         seen = [found async for found in _first(follower, 2)]
         assert [found.run for found in seen] == runs
@@ -83,7 +83,7 @@ async def test_under_pseudonyms_no_byte_of_either_topic_on_a_broker_names_an_acc
                 await cycle(window(number, size))
         finally:
             cycle.close()
-        assert await published(log, topics.attributions) == sorted(pseudonyms.of(names(400)))
+        assert (await published(log, topics.attributions, range(3))).names == sorted(pseudonyms.of(names(400)))
         records = []
         for topic in (topics.attributions, topics.runs):
             ends = await log.end_offsets(topic)
