@@ -1,8 +1,8 @@
 """Mutation testing of what windows, counting once and checkpoints promise: change the code, and a unit test must fail.
 
 `make mutants` runs mutmut over the modules that pyproject.toml names, one after another, and puts a row for each into
-mutants.md beside this file; `ONLY=consumers/windows/fold.py` does so for one, `SAMPLE=40 SEED=1` for so many of each,
-drawn at random: a greater sample holds the lesser. What was killed is not run again while its function stands as it
+mutants.md in the folder above; `ONLY=consumers/windows/fold.py` does so for one, `SAMPLE=40 SEED=1` for so many of
+each, drawn at random: a greater sample holds the lesser. What was killed is not run again while its function stands as it
 is; `make clean` forgets it. What survives is to be explained below the table, in the words that this prints it in,
 else this ends with exit code 1.
 """
@@ -20,7 +20,7 @@ from random import Random
 from mutmut.mutation.diff_apply import get_diff_for_mutant
 from mutmut.stats import status_by_exit_code
 
-RESULT = Path(__file__).with_name("mutants.md")
+RESULT = Path(__file__).parents[1] / "mutants.md"
 WORKPLACE = Path("mutants")
 """Where mutmut puts its copy of the code, and what it found."""
 
