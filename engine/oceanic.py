@@ -19,8 +19,8 @@ from engine.quadrature import TOLERANCE, integrate
 from engine.state import State
 from engine.totals import Totals
 
-_AT_ONCE = 1 << 14
-"""Corners evaluated at once: bounded scratch however fine the mesh."""
+_AT_ONCE = 1 << 11
+"""Corners evaluated at once: bounded scratch however fine the mesh, for third derivatives in 12 moments some 80 MB."""
 MOST_CORNERS = 1 << 20
 """Corners at which F and its derivatives are evaluated at most: seconds for an F that jumps, and not minutes."""
 

@@ -32,6 +32,7 @@ from daemon.runs.pseudonyms import pseudonyms_of
 from daemon.runs.publisher import Policy
 from daemon.runs.visibility import by_followers, by_received
 from daemon.service import building
+from daemon.service.memory import give_back
 from daemon.service.ranks import ranks
 from daemon.service.share import Share
 from engine.errors import IndicatorError
@@ -122,6 +123,7 @@ async def build(
             instruments.ran(latest.run)  # it is of all ranks, and counted once
         if followers:
             await followers.note(snapshot)
+        await asyncio.to_thread(give_back)
 
     worker = Worker(
         log,

@@ -1,5 +1,8 @@
 """The oceanic value is near the Shapley value of the finite game, where Aumann and Shapley's alone is not."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -78,3 +81,19 @@ def test_no_whales_leave_the_second_order_alone() -> None:
     assert found.ok
     assert found.finite_gap is not None
     assert 0 < found.finite_gap < 0.2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_an_integral_near_a_singular_end_takes_little_memory() -> None:
+    before = crowd(50, 1)
+    x, y = State(torch.from_numpy(0 * before)), State(torch.from_numpy(before))
+    attribute(get("cascade"), x, y, gap=True)
+    Path("/proc/self/clear_refs").write_text("5")
+    held = _mib("VmRSS")
+    attribute(get("synchrony"), x, y, gap=True)
+    assert _mib("VmHWM") - held < 150
+
+
+def _mib(of: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(of)).split()[1]) / 1024
