@@ -2,9 +2,9 @@
 
 `make mutants` runs mutmut over the modules that pyproject.toml names, one after another, and puts a row for each into
 mutants.md in the folder above; `ONLY=consumers/windows/fold.py` does so for one, `SAMPLE=40 SEED=1` for so many of
-each, drawn at random: a greater sample holds the lesser. What was killed is not run again while its function stands as it
-is; `make clean` forgets it. What survives is to be explained below the table, in the words that this prints it in,
-else this ends with exit code 1.
+each, drawn at random: a greater sample holds the lesser. What was killed is not run again while its function stands
+as it is; `make clean` forgets it. What survives is to be explained below the table, in the words that this prints it
+in, else this ends with exit code 1.
 """
 
 import argparse
