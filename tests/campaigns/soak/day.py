@@ -4,7 +4,7 @@ The mix of kinds is the network's of mid 2026 and agents have heavy tails, as in
 much to make 30 million of. Times are out of order by a second, some batches are appended twice, accounts are deleted,
 and there is a silent stretch.
 
-`python -m tests.campaigns.day BOOTSTRAP TOPIC PARTITIONS EVENTS ANSWER` is the process that feeds.
+`python -m tests.campaigns.soak.day BOOTSTRAP TOPIC PARTITIONS EVENTS ANSWER` is the process that feeds.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from numpy.typing import NDArray
 
 from consumers.events import Event, Kind, Role
-from tests.campaigns.recount import BUCKET, END, KINDS, SECOND, SILENCE, START, UNSCORED, Ints, Recount
+from tests.campaigns.soak.recount import BUCKET, END, KINDS, SECOND, SILENCE, START, UNSCORED, Ints, Recount
 
 MIX = (0.06, 0.05, 0.03, 0.11, 0.67, 0.08)
 """Of `KINDS`."""

@@ -4,15 +4,11 @@ Windows of an hour close every hour of stream time, so that folding takes most o
 A quarter of the day's memory is held against another with as many agents; in the third all of them leave and come
 back. At the end nothing is left in the log, every integer of the last window is the recount's, and so is the number
 of agents of each run.
-
-`make soak EVENTS=30000000` runs the long form and writes its table to soak.md and its curves to soak.svg.
 """
 
-import argparse
 import asyncio
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,13 +23,12 @@ from consumers.log.kafka_options import KafkaOptions
 from consumers.log.opening import open_log
 from consumers.windows.shape import SECOND, Shape
 from engine.columns import INDEX
-from tests.campaigns import recount, verdict
-from tests.campaigns.soak_report import Report, Sample, plot, table
+from tests.campaigns import verdict
+from tests.campaigns.soak import recount
+from tests.campaigns.soak.report import Report, Sample
 from tests.e2e.process import Daemon
 from tests.servers.kafka import Kafka
 
-TABLE = Path(__file__).with_name("soak.md")
-PLOT = Path(__file__).with_name("soak.svg")
 PARTITIONS = 8
 RETENTION = 6 * 3600
 """Seconds, as the daemon would have it. The day's records take 3 GB, compressed; retention is by the wall clock."""
@@ -68,7 +63,7 @@ def soak(folder: Path, kafka: Kafka, events: int) -> Report:
         [
             sys.executable,
             "-m",
-            "tests.campaigns.day",
+            "tests.campaigns.soak.day",
             kafka.bootstrap,
             topics.events,
             *map(str, (PARTITIONS, events)),
@@ -171,21 +166,3 @@ async def _compare_runs(report: Report, kafka: Kafka, topics: Topics, right: dic
     found = {record["end"]: record["agents"] for record in records}
     report.runs = len(records)
     report.run_differences = sum(found.get(end) != right.get(end) for end in found.keys() | right.keys())
-
-
-def main() -> int:
-    """Run the long form and write its table and plot; the exit status says whether all held."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--events", type=int, default=30_000_000)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="starlingd-soak-") as place, Kafka(Path(place) / "broker") as kafka:
-        report = soak(Path(place), kafka, given.events)
-    TABLE.write_text(table(report), "utf-8")
-    PLOT.write_text(plot(report), "utf-8")
-    print(table(report))
-    wrong = report.count_differences or report.run_differences or report.tally_differences or report.lag
-    return int(bool(wrong) or abs(report.drift) > 0.02)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

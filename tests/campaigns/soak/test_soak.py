@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.soak import soak
-from tests.campaigns.soak_report import plot, table
+from tests.campaigns.soak.campaign import soak
+from tests.campaigns.soak.report import plot, table
 from tests.servers.kafka import Kafka
 
 pytestmark = [pytest.mark.campaign, pytest.mark.kafka]

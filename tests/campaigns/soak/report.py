@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.campaigns.curve import curves
-from tests.campaigns.recount import COLUMNS
+from tests.campaigns.soak.curve import curves
+from tests.campaigns.soak.recount import COLUMNS
 
 HEAD = """# Soak
 
-Written by `make soak`; what it does and is held to stands in `soak.py`, its curves in `soak.svg`.
+Written by `make soak`; what it does and is held to stands in `soak/campaign.py`, its curves in `soak.svg`.
 
 | | |
 | --- | ---: |
