@@ -20,6 +20,8 @@ class Given:
     recording: Path
     counts: Table | None = None
     """Of each agent in the last window: the columns that say what was done, not when."""
+    closers: frozenset[str] = frozenset()
+    """Agents that only close the last window, and are not in `counts`: what it holds of them is a matter of time."""
 
 
 class Producer(ABC):

@@ -40,6 +40,7 @@ class People(Producer):
         self._scenes, self._share = scenes, 0.0
         self._stack = ExitStack()
         self._last: Ref | None = None
+        self._closers: set[str] = set()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._play()), name="people")
 
     @classmethod
@@ -73,7 +74,7 @@ class People(Producer):
         path = folder / "frames.bin"
         self._record(path, self._last)
         counts = {agent: Counter(dict(counts)) for agent, counts in self.ledger.counts.items()}
-        return Given(path, counts)
+        return Given(path, counts, frozenset(self._closers))
 
     async def _play(self) -> None:
         async with accounts(self._pds) as home:
@@ -93,6 +94,7 @@ class People(Producer):
         while awaited:
             closer = await home.sign_up(f"closer{number}")
             number += 1
+            self._closers.add(closer.did)
             last = await closer.post(PLAIN)
             awaited.discard(partition_of(closer.did.encode(), PARTITIONS))
         return last
