@@ -7,6 +7,7 @@ What the engine does not vouch for is named in the record and left out of the at
 """
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -146,7 +147,7 @@ class Cycle:
         self._timed, self._clock, self._now = clock is not None, clock or float, now
         self._partitions = sorted(partitions)
         self._device = device_of(plan.device, gpu)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine", initializer=leave_a_core)
         self._peers: Peers = peers or Alone()
         self._meeting: Meeting = meeting or NoMeeting()
         self._publisher = Publisher(
@@ -299,6 +300,15 @@ class Cycle:
             attributions=sum(part.attributions for part in parts),
             tombstones=sum(part.tombstones for part in parts),
         )
+
+
+def leave_a_core() -> None:
+    """Have torch work on one core less than there are, on the thread that calls this.
+
+    Its threads wait for one another in every operation: where one shares its core with a broker, all are held up, and
+    on two busy cores two took three times as long as one.
+    """
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
 
 
 def device_of(name: str, gpu: int = 0) -> torch.device:
