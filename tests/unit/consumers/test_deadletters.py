@@ -63,7 +63,8 @@ async def test_a_stream_that_cannot_be_read_ends_the_bridge_and_its_place_stays_
         assert "Of the last" in str(said.value)
         assert f"of {NAME}" in str(said.value)
         assert "unknown_kind" in str(said.value)
-        assert broken.stats.operations <= 26_000
+        # Half of the last 10,000, and what was read meanwhile: the queue's 16 deliveries and the one in hand.
+        assert broken.stats.operations <= 25_000 + 17 * 100 + 100
         saved = CursorFile(tmp_path, NAME).load()
         assert saved is not None
         assert 15_000 <= (saved.cursor or 0) <= 21_000
