@@ -8,24 +8,12 @@ import pytest
 from daemon.config.loading import load, parse_assignment
 from daemon.service import attributing
 from daemon.service.composition import Service
-
-SETTINGS = (
-    "source.kind=simulator",
-    "source.simulator.accounts=500",
-    "source.simulator.rate=100",
-    "source.simulator.speed=0",
-    "source.simulator.duration=30s",
-    "windows.length=12s",
-    "windows.bucket=1s",
-    "engine.indicators=activity",
-    "log.partitions=2",
-    "http.port=0",
-)
+from tests.integration.simulated import SIMULATED
 
 
 async def test_each_run_gives_back_what_it_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[int] = []
-    config = load(None, {}, [parse_assignment(one) for one in (*SETTINGS, f"state_dir={tmp_path}")]).config
+    config = load(None, {}, [parse_assignment(one) for one in (*SIMULATED, f"state_dir={tmp_path}")]).config
     stop = asyncio.Event()
     async with Service(config) as service:
         monkeypatch.setattr(attributing, "give_back", lambda: runs.append(len(service.latest.runs(1_000))))

@@ -12,21 +12,9 @@ from daemon.config.loading import load, parse_assignment
 from daemon.runs import cycle
 from daemon.service.composition import Service
 from daemon.service.supervision import DrainError
+from tests.integration.simulated import SIMULATED
 
-SETTINGS = (
-    "source.kind=simulator",
-    "source.simulator.accounts=500",
-    "source.simulator.rate=100",
-    "source.simulator.speed=0",
-    "source.simulator.duration=30s",
-    "windows.length=12s",
-    "windows.bucket=1s",
-    "engine.indicators=activity",
-    "log.partitions=2",
-    "http.port=0",
-    "stuck=1s",
-    "drain=1s",
-)
+SETTINGS = (*SIMULATED, "stuck=1s", "drain=1s")
 
 
 async def test_a_stuck_engine_fails_livez_and_its_stack_is_told(
