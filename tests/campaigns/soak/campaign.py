@@ -35,6 +35,8 @@ RETENTION = 6 * 3600
 
 SHAPE = Shape(length=recount.WINDOW * recount.BUCKET, bucket=recount.BUCKET, hop=recount.HOP * recount.BUCKET)
 EVERY = 2.0
+"""Seconds between samples of a long day; a short one has to be looked at more often."""
+
 _STUCK = 300.0
 
 SETTINGS = (
@@ -52,8 +54,8 @@ SETTINGS = (
 """`idle`: the stream is of the past, so that a feeder that is slow must not be taken for the end of it."""
 
 
-def soak(folder: Path, kafka: Kafka, events: int) -> Report:
-    """Feed a day of so many events, watch the worker until it has read all, and compare."""
+def soak(folder: Path, kafka: Kafka, events: int, every: float = EVERY) -> Report:
+    """Feed a day of so many events, look at the worker `every` so many seconds until it has read all, and compare."""
     report, topics, answer = Report(), Topics(), folder / "recount.npz"
     flags = ("--role", "attribute", "--log", "kafka", "--bootstrap", kafka.bootstrap)
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
@@ -72,7 +74,7 @@ def soak(folder: Path, kafka: Kafka, events: int) -> Report:
     )
     try:
         with Daemon(folder / "worker", *flags, *settings) as daemon:
-            _watch(daemon, feeder, report, began)
+            _watch(daemon, feeder, report, began, every)
             report.seconds = time.monotonic() - began
             told = daemon.json("/status")["worker"]
             assert daemon.stop() == 0, daemon.told
@@ -93,7 +95,7 @@ async def _prepare(kafka: Kafka, topics: Topics) -> None:
         await log.ensure([Topic(topics.events, PARTITIONS, RETENTION * 1000)])
 
 
-def _watch(daemon: Daemon, feeder: subprocess.Popen[bytes], report: Report, began: float) -> None:
+def _watch(daemon: Daemon, feeder: subprocess.Popen[bytes], report: Report, began: float, every: float) -> None:
     """Sample until the feeder has ended, nothing is left to read, and the last window of the day was published."""
     moved, newest = time.monotonic(), (0, 0)
     while True:
@@ -113,7 +115,7 @@ def _watch(daemon: Daemon, feeder: subprocess.Popen[bytes], report: Report, bega
                 return
         assert feeder.poll() in (None, 0), "the feeder died"
         assert time.monotonic() - moved < _STUCK, f"nothing moves at {newest}: {daemon.told[-2_000:]}"
-        time.sleep(EVERY)
+        time.sleep(every)
 
 
 def _sample(worker: Mapping[str, Any], process: int, seconds: float) -> Sample:

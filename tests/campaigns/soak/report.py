@@ -1,5 +1,6 @@
 """What a soak saw and found, its table and its curves."""
 
+import math
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -47,12 +48,13 @@ class Report:
     samples: list[Sample] = field(default_factory=list)
 
     def quarter(self, number: int) -> float:
-        """Return the median of the memory in a quarter of the day, from 1."""
-        return median(sample.mib for sample in self.samples if number - 1 < sample.watermark / 6 <= number)
+        """Return the median of the memory in a quarter of the day, from 1; NaN where it went by between two samples."""
+        seen = [sample.mib for sample in self.samples if number - 1 < sample.watermark / 6 <= number]
+        return median(seen) if seen else math.nan
 
     @property
     def drift(self) -> float:
-        """How much more memory the last quarter takes than the second."""
+        """How much more memory the last quarter takes than the second; NaN where either was not seen."""
         return self.quarter(4) / self.quarter(2) - 1
 
     @property
