@@ -9,18 +9,17 @@ from engine.attribution import Solution, Terms, same_agents, solve
 from engine.concentration import concentration, from_sums
 from engine.contributions import Game, game
 from engine.decomposition import ColumnTotals, parts
-from engine.errors import EngineError, IndicatorError, StateError
-from engine.fusion import Fusion
+from engine.errors import EngineError, IndicatorError, StateError, attempt
+from engine.fusion import Fusion, sweeper
 from engine.indicators import Indicator
 from engine.meeting import Alone, Meeting
-from engine.members import Members, choose
+from engine.members import choose
 from engine.panels import panels
 from engine.panic import PanicMemory, remembered
-from engine.ranking import strata
+from engine.ranking import Strata, strata
 from engine.registry import get
-from engine.results import Finding, Method
+from engine.results import Baseline, Finding, Method, Panel
 from engine.state import State
-from engine.sweep import Sweeper
 
 
 def analyse(
@@ -30,8 +29,7 @@ def analyse(
     indicators: Sequence[str | Indicator],
     method: Method = "aumann-shapley",
     whales: int = 6,
-    visibility: Tensor | None = None,
-    tier_bounds: tuple[float, float] = (0.01, 0.10),
+    ranking: Strata | None = None,
     panel_sizes: Sequence[int] = (100, 1000, 10000),
     seed: int = 0,
     identity: Tensor | None = None,
@@ -42,7 +40,7 @@ def analyse(
     """Attribute every indicator against each baseline it supports and that there is.
 
     `preceding` holds the same agents in the same order, or is None until that window is covered: no change then.
-    `visibility` [N] is followers where known; None takes interactions received. `identity` int64 [N] is a number of
+    `ranking` is of these agents by visibility; None takes interactions received. `identity` int64 [N] is a number of
     its own for each agent, whoever holds it: panels take equals and draw by it; None takes indices. `memory` holds, by
     indicator, what earlier runs left, in the order of `current`'s agents; a run replaces its entries when all went
     well. Panels are by Aumann and Shapley whatever the method; those of an indicator with memory are held against this
@@ -53,54 +51,47 @@ def analyse(
         StateError: when the states, the visibility or the memory do not hold the same agents.
     """
     same_agents(current, preceding)
-    seen = current.received if visibility is None else _one_each("visibility", visibility, current)
-    identity = None if identity is None else _one_each("identity", identity, current)
+    if identity is not None:
+        identity = _one_each("identity", identity, current)
     memory = {} if memory is None else memory
     meeting = meeting or Alone()
     findings, games = _games(indicators, current, preceding)
-    sweep = Sweeper(current, preceding, fusion)
-    ranking = strata(seen, tier_bounds, meeting)
+    sweep = sweeper(current, preceding, fusion)
+    ranking = strata(current.received, meeting=meeting) if ranking is None else ranking
+    _one_each("visibility", ranking.visibility, current)
     members = choose(
         current,
         preceding,
-        seen,
-        ranking.tiers,
+        ranking,
         sizes=panel_sizes,
         seed=seed,
         identity=identity,
         meeting=meeting,
     )
     terms = Terms(method=method, whales=whales, gap=True, ranking=ranking, meeting=meeting)
-    solutions = solve(list(games.values()), sweep, terms)
+    solutions, phi = solve(games, sweep, terms)
+    seats = panels([attempt(lambda each: each.game, solution) for solution in solutions], members, phi, meeting)
     columns = ColumnTotals(current, preceding, meeting)
-    for index, solution in zip(games, solutions, strict=True):
-        findings[index] = _finding(
-            findings[index], solution=solution, columns=columns, members=members, terms=terms, memory=memory
-        )
-    return findings
+    return [
+        _finding(finding, solution=solution, seats=each, columns=columns, terms=terms, memory=memory)
+        for finding, solution, each in zip(findings, solutions, seats, strict=True)
+    ]
 
 
 def _games(
     indicators: Sequence[str | Indicator], current: State, preceding: State | None
-) -> tuple[list[Finding], dict[int, Game]]:
-    """Set up every finding there will be, and the game of each that has not failed yet, by its place."""
+) -> tuple[list[Finding], list[Game | IndicatorError]]:
+    """Set up every finding there will be, and the game of each."""
     findings: list[Finding] = []
-    games: dict[int, Game] = {}
+    games: list[Game | IndicatorError] = []
     for named in indicators:
         name = named if isinstance(named, str) else named.name
-        try:
-            indicator = get(named) if isinstance(named, str) else named
-        except IndicatorError as error:
-            findings.append(Finding(name, "neutral", failure=str(error)))
-            continue
-        for kind in indicator.baselines:
-            if kind == "preceding" and preceding is None:
-                continue
-            findings.append(Finding(name, kind))
-            try:
-                games[len(findings) - 1] = game(indicator, kind, current.device)
-            except IndicatorError as error:
-                findings[-1].failure = str(error)
+        indicator = attempt(get, named) if isinstance(named, str) else named
+        kinds: Sequence[Baseline] = ("neutral",) if isinstance(indicator, IndicatorError) else indicator.baselines
+        for kind in kinds:
+            if kind == "neutral" or preceding is not None:
+                findings.append(Finding(name, kind))
+                games.append(attempt(game, indicator, kind, current.device))
     return findings, games
 
 
@@ -108,37 +99,36 @@ def _finding(
     finding: Finding,
     *,
     solution: Solution | IndicatorError,
+    seats: list[Panel] | IndicatorError,
     columns: ColumnTotals,
-    members: Sequence[Members],
     terms: Terms,
     memory: dict[str, PanicMemory],
 ) -> Finding:
     """Fill in what follows from phi, or why there is none."""
     if isinstance(solution, IndicatorError):
         return replace(finding, failure=str(solution))
+    if isinstance(seats, IndicatorError):
+        return replace(finding, failure=str(seats))
+    assert terms.ranking is not None
     played, answer, shares = solution.game, solution.answer, solution.shares
-    ranking, meeting = terms.ranking, terms.meeting
-    assert ranking is not None
     name, rho = played.indicator.name, played.indicator.memory
-    try:
-        seen = panels(played, members, answer.phi, meeting)
-        if rho is None:
-            assert shares.mass is not None
-            carried = from_sums(shares.mass, ranking, signed=answer.sum_phi, square=shares.square)
-            kept = answer
-        else:
-            earlier = memory.get(name) or PanicMemory.empty(len(answer.phi), answer.phi.device)
-            kept, fresh = remembered(answer, earlier, rho, meeting)
-            carried = concentration(kept.phi, ranking, meeting)
-    except EngineError as error:
-        return replace(finding, failure=str(error))
-    if rho is not None and kept.ok:
-        memory[name] = fresh
+    if rho is None:
+        carried = from_sums(shares.mass, terms.ranking, signed=answer.sum_phi, square=shares.square)
+        kept = answer
+    else:
+        earlier = memory.get(name) or PanicMemory.empty(len(answer.phi), answer.phi.device)
+        try:
+            kept, fresh = remembered(answer, earlier, rho, terms.meeting)
+        except EngineError as error:
+            return replace(finding, failure=str(error))
+        carried = concentration(kept.phi, terms.ranking, terms.meeting)
+        if kept.ok:
+            memory[name] = fresh
     return replace(
         finding,
         attribution=kept,
         concentration=carried,
-        panels=seen,
+        panels=seats,
         parts=parts(played.indicator, answer, columns),
         rescalable=played.moments == 1,
     )

@@ -5,17 +5,20 @@ Promises that Σφ = F(M¹) − F(M⁰) to the tolerance, or that the answer say
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import get_args
 
 import torch
+from torch import Tensor
 
 from engine import oceanic, path
 from engine.contributions import Game, game
-from engine.errors import EngineError, IndicatorError, StateError
-from engine.fusion import Fusion
+from engine.errors import EngineError, IndicatorError, StateError, attempt
+from engine.fusion import Fusion, sweeper
 from engine.indicators import Indicator
 from engine.meeting import Alone, Meeting
 from engine.panic import PanicMemory, remembered
+from engine.quadrature import FEW_ORDERS
 from engine.ranking import Strata
 from engine.results import Attribution, Baseline, Method
 from engine.shares import Shares, Solved, second_sweep
@@ -95,7 +98,7 @@ def attribute(
     kind: Baseline = "neutral" if baseline is None else "preceding"
     terms = Terms(method, whales, tolerance, gap, meeting=meeting or Alone())
     played = game(indicator, kind, state.device)
-    solution = solve([played], Sweeper(state, baseline, fusion), terms)[0]
+    (solution,), _ = solve([played], sweeper(state, baseline, fusion), terms)
     if isinstance(solution, IndicatorError):
         raise solution
     if indicator.memory is None:
@@ -104,35 +107,19 @@ def attribute(
     return remembered(solution.answer, memory, indicator.memory, terms.meeting)[0]
 
 
-def solve(games: Sequence[Game], sweep: Sweeper, terms: Terms) -> list[Solution | IndicatorError]:
-    """Solve games over the same agents together: the columns are read twice for all of them. One fails alone."""
-    results: dict[int, Solution | IndicatorError] = {}
+def solve(
+    games: Sequence[Game | IndicatorError], sweep: Sweeper, terms: Terms
+) -> tuple[list[Solution | IndicatorError], Tensor]:
+    """Solve games over the same agents together: the columns are read twice for all of them. One fails alone.
+
+    Their phi are also given as one matrix, float64 [games, N].
+    """
     fixed = fix_means(games, sweep, terms.meeting)
-    playing = {index: each for index, each in enumerate(fixed) if isinstance(each, Game)}
-    results.update({index: each for index, each in enumerate(fixed) if isinstance(each, IndicatorError)})
-    swept = first_sweep(list(playing.values()), sweep, whales=terms.whales, spread=terms.finite, meeting=terms.meeting)
-    weighed: dict[int, tuple[Solved, path.Lambda]] = {}
-    for (index, played), sums in zip(playing.items(), swept, strict=True):
-        try:
-            weighed[index] = _weigh(played, _unfailed(sums), terms)
-        except IndicatorError as error:
-            results[index] = error
-    shares = second_sweep(
-        [solved for solved, _ in weighed.values()],
-        sweep,
-        method=terms.method,
-        ranking=terms.ranking,
-        meeting=terms.meeting,
-    )
-    for (index, (solved, plain)), share in zip(weighed.items(), shares, strict=True):
-        results[index] = Solution(solved.game, _answer(solved, plain, share, terms), share)
-    return [results[index] for index in range(len(games))]
-
-
-def _unfailed(sums: Totals | IndicatorError) -> Totals:
-    if isinstance(sums, IndicatorError):
-        raise sums
-    return sums
+    totals = first_sweep(fixed, sweep, whales=terms.whales, spread=terms.finite, meeting=terms.meeting)
+    plain = [attempt(_plain, game, sums) for game, sums in zip(fixed, totals, strict=True)]
+    solved = [attempt(partial(_solved, terms=terms), *each) for each in zip(fixed, totals, plain, strict=True)]
+    phi, shares = second_sweep(solved, sweep, method=terms.method, ranking=terms.ranking, meeting=terms.meeting)
+    return [attempt(partial(_solution, terms=terms), *each) for each in zip(solved, plain, shares, strict=True)], phi
 
 
 def same_agents(state: State, baseline: State | None) -> None:
@@ -144,15 +131,21 @@ def same_agents(state: State, baseline: State | None) -> None:
         )
 
 
-def _weigh(played: Game, sums: Totals, terms: Terms) -> tuple[Solved, path.Lambda]:
-    plain = path.weights(played.indicator, sums.start[None], sums.end[None])[0]
+def _plain(game: Game, sums: Totals) -> path.Lambda:
+    return path.weights(game.indicator, sums.start[None], sums.end[None])[0]
+
+
+def _solved(game: Game, sums: Totals, plain: path.Lambda, *, terms: Terms) -> Solved:
     ocean = None
-    if terms.finite:
-        if terms.method == "oceanic":
-            ocean = oceanic.weights(played.indicator, sums)
-        else:
-            ocean = oceanic.weights(played.indicator, sums, tolerance=GAP_TOLERANCE, most=GAP_CORNERS)
-    return Solved(played, sums, plain.weights, ocean), plain
+    if terms.method == "oceanic":
+        ocean = oceanic.weights(game.indicator, sums)
+    elif terms.gap:
+        ocean = oceanic.weights(game.indicator, sums, tolerance=GAP_TOLERANCE, most=GAP_CORNERS, orders=FEW_ORDERS)
+    return Solved(game, sums, plain.weights, ocean)
+
+
+def _solution(solved: Solved, plain: path.Lambda, share: Shares, *, terms: Terms) -> Solution:
+    return Solution(solved.game, _answer(solved, plain, share, terms), share)
 
 
 def _answer(solved: Solved, plain: path.Lambda, share: Shares, terms: Terms) -> Attribution:

@@ -5,7 +5,7 @@ shape here, and an agent that is not active contributes nothing whatever the fun
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,16 +25,18 @@ _EXACT = (torch.float64, torch.int32, torch.int64)
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """One indicator against one baseline, over the agents of `state`.
+    """One indicator against one baseline.
 
-    `everyone` [K] is what each active agent contributes in a neutral baseline of that kind, and `swept` [K + 1] what
-    was summed to know it: g, and how many are active. `masked` says that the functions give silent agents something,
-    which is then taken from them.
+    `moved` are the moments in which the baseline may differ from what an agent contributes. `masked` says that the
+    functions give silent agents something, which is then taken from them. `everyone` [K] is what each active agent
+    contributes in a neutral baseline of that kind, and `swept` [K + 1] what was summed to know it: g, and how many are
+    active.
     """
 
     indicator: Indicator
     baseline: Baseline
     moments: int
+    moved: tuple[int, ...]
     masked: bool
     everyone: Tensor | None = None
     swept: Tensor | None = None
@@ -124,11 +126,19 @@ def game(indicator: Indicator, baseline: Baseline, device: torch.device) -> Game
         raise IndicatorError(f"g of {indicator.name!r} gives no rows; it must give one for each total that F takes")
     if indicator.moments and len(indicator.moments) != moments:
         raise IndicatorError(f"g of {indicator.name!r} gives {moments} rows and {len(indicator.moments)} are named")
-    plain = Game(indicator, baseline, moments, masked=False)
+    plain = Game(indicator, baseline, moments, tuple(range(moments)), masked=False)
     own = plain.own(silent)
-    rows = own if baseline == "preceding" or needs_mean(plain) else [*own, *plain.neutral(silent, own)]
-    masked = any(row is not None and bool((row != 0).any()) for row in rows)
-    return Game(indicator, baseline, moments, masked=masked)
+    if baseline == "preceding" or needs_mean(plain):
+        return replace(plain, masked=_gives(own))
+    masked = replace(plain, masked=_gives([*own, *plain.neutral(silent, own)]))
+    own = masked.own(silent)
+    pairs = enumerate(zip(own, masked.neutral(silent, own), strict=True))
+    return replace(masked, moved=tuple(k for k, (mine, other) in pairs if mine is not other))
+
+
+def _gives(rows: Sequence[Row]) -> bool:
+    """Whether any row is not zero."""
+    return any(row is not None and bool((row != 0).any()) for row in rows)
 
 
 def needs_mean(game: Game) -> bool:
@@ -147,39 +157,7 @@ def with_mean(plain: Game, sums: Tensor) -> Game:
             f"the neutral baseline of {plain.indicator.name!r} gives {len(given)} rows where {plain.moments} are due",
         )
     everyone = torch.tensor([float(level) for level in given], dtype=torch.float64)
-    return Game(plain.indicator, plain.baseline, plain.moments, plain.masked, everyone, sums)
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """Δg of the agents of a chunk: `rows` float64 [D, n] of those `moments` that it is not zero in throughout.
-
-    The rows lie in the chunk's scratch, until its next differences are taken; they may be written to.
-    """
-
-    rows: Tensor
-    moments: list[int]
-
-    def weighted(self, weights: Tensor, out: Tensor) -> Tensor:
-        """Write Σₖ `weights`ₖ Δgₖ into `out` [n]."""
-        if not self.moments:
-            return out.zero_()
-        return torch.mv(self.rows.T, weights[self.moments].to(out.device), out=out)
-
-
-def differences(own: Sequence[Row], base: Sequence[Row], x: State) -> Delta:
-    """Δg over the agents of `x`."""
-    pairs = [(k, mine, other) for k, (mine, other) in enumerate(zip(own, base, strict=True)) if mine is not other]
-    rows = x.buffer("delta", len(pairs))
-    for row, (_, mine, other) in zip(rows, pairs, strict=True):
-        if mine is None:
-            assert other is not None
-            torch.neg(row.copy_(other), out=row)
-        else:
-            row.copy_(mine)
-            if other is not None:
-                row.sub_(other)
-    return Delta(rows, [k for k, _, _ in pairs])
+    return replace(plain, everyone=everyone, swept=sums)
 
 
 def _listed(rows: Rows) -> list[object]:

@@ -47,7 +47,7 @@ def corrected(indicator: Indicator, totals: Tensor, spread: Tensor, factor: Tens
     with torch.enable_grad():
         level = values(indicator, at)
         slope = _grad(indicator, level, at)
-        curve = torch.stack([_grad(indicator, row, at) for row in slope.unbind(1)], dim=1)
+        curve = _jacobian(indicator, slope, at)
         q = level + factor * (curve * spread).sum((1, 2))
         rise = _grad(indicator, q, at)
     return q.detach(), rise.detach(), curve.detach()
@@ -62,6 +62,21 @@ def guarded(indicator: Indicator, what: str, evaluate: Callable[[], T]) -> T:
     except Exception as error:  # a user's function may raise anything
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise IndicatorError(f"{what} of {indicator.name!r} failed: {reason}") from error
+
+
+def _jacobian(indicator: Indicator, slope: Tensor, at: Tensor) -> Tensor:
+    """Differentiate each column of `slope` [B, K], row by row, in one batch: [B, K, K]."""
+    if not slope.requires_grad:
+        return torch.zeros((*at.shape, at.shape[1]), dtype=at.dtype)
+    columns = torch.eye(at.shape[1], dtype=at.dtype)[:, None].expand(-1, *at.shape)
+
+    def evaluate() -> Tensor:
+        (curve,) = torch.autograd.grad(
+            slope, at, columns, create_graph=True, allow_unused=True, materialize_grads=True, is_grads_batched=True
+        )
+        return curve.transpose(0, 1)
+
+    return guarded(indicator, "the derivative of F", evaluate)
 
 
 def _grad(indicator: Indicator, level: Tensor, at: Tensor) -> Tensor:

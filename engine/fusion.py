@@ -1,4 +1,4 @@
-"""Fused sweeps: the per-agent work of a game compiled into one loop over memory, where a compiler is at hand.
+"""Fused sweeps: what all games take from a chunk, compiled into one loop over memory, where a compiler is at hand.
 
 Promises the plain path's numbers to rounding: a kernel is used only after it gave them on a sample, and whatever goes
 wrong with one leaves the plain path, with the reason. Nothing is compiled while agents wait unless `mode` is "on".
@@ -16,20 +16,21 @@ import torch
 from torch import Tensor
 
 from engine.columns import COLUMNS
-from engine.contributions import Game
+from engine.errors import IndicatorError
 from engine.indicators import Indicator
-from engine.kernels import NO_OUT, SHARING, Inputs, Phase, body
-from engine.lanes import WIDTH, blocks
+from engine.stack import LANES, Phase, Stack
 from engine.state import State
+from engine.sweep import Chunk, Sweeper
+from engine.tracing import Work, inputs, work_of
 
 Mode = Literal["off", "on", "auto"]
-Kernel = Callable[..., list[Tensor]]
-Key = tuple[int, str, bool, int, Phase, str]
+Key = tuple[tuple[tuple[int, str, bool, tuple[int, ...]] | None, ...], Phase, str]
+"""Of each game which it is, None of one that has failed; what is wanted of it; the type of device."""
 
 WORTH = 300_000
 """Fewer agents than this are not worth a compiler's time."""
-_SAMPLE = 37
-"""Blocks of the sample: a number that no other size has, lest they be taken for the same."""
+_SAMPLE = 37 * LANES
+"""Agents of the sample: a number that no other size has, lest they be taken for the same."""
 _YIELDING = 1e-4
 """Seconds after which the compiling thread lets others work."""
 _AGREEMENT = 1e-9
@@ -56,25 +57,40 @@ class Fusion:
         self.mode, self.worth = mode, worth
         self.failures: list[str] = []
         self._report = report
-        self._kernels: dict[Key, Kernel | None] = {}
+        self._kernels: dict[Key, Work | None] = {}
         self._known: dict[int, Indicator] = {}
-        self._waiting: deque[tuple[Key, Callable[[], Kernel]]] = deque()
+        self._waiting: deque[tuple[Key, Callable[[], Work]]] = deque()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._threads = torch.get_num_threads()
 
-    def kernel(self, game: Game, phase: Phase, state: State) -> Kernel | None:
-        """Give the kernel of this work where it is ready."""
-        if self.mode == "off" or (self.mode == "auto" and state.n < self.worth) or state.columns.dtype != torch.int32:
+    def serves(self, current: State, preceding: State | None) -> bool:
+        """Whether sweeps over these agents are worth compiling, and can be compiled."""
+        wanted = self.mode == "on" or (self.mode == "auto" and current.n >= self.worth)
+        return wanted and all(state is None or state.columns.dtype == torch.int32 for state in (current, preceding))
+
+    def run(self, stack: Stack, phase: Phase, chunk: Chunk) -> list[Tensor] | None:
+        """Give what is wanted of a chunk, None where its kernel is not ready or it is not of whole lanes."""
+        if chunk.now.n % LANES or chunk.now.n <= LANES:  # a compiler takes sizes of 0 and 1 for special
             return None
-        # An indicator is known by its identity; it is kept so that no other gets the same.
-        self._known[id(game.indicator)] = game.indicator
-        key = (id(game.indicator), game.baseline, game.masked, game.moments, phase, state.device.type)
+        key = self._key(stack, phase, chunk)
         if key not in self._kernels:
             self._kernels[key] = None
-            self._start(key, lambda: compiled(game, phase, state.device))
-        return self._kernels[key]
+            self._start(key, lambda: compiled(stack, phase, chunk.now.device))
+        kernel = self._kernels[key]
+        return None if kernel is None else kernel(*inputs(stack, chunk))
+
+    def _key(self, stack: Stack, phase: Phase, chunk: Chunk) -> Key:
+        games: list[tuple[int, str, bool, tuple[int, ...]] | None] = []
+        for game in stack.games:
+            if isinstance(game, IndicatorError):
+                games.append(None)
+                continue
+            # An indicator is known by its identity; it is kept so that no other gets the same.
+            self._known[id(game.indicator)] = game.indicator
+            games.append((id(game.indicator), game.baseline, game.masked, game.moved))
+        return tuple(games), phase, chunk.now.device.type
 
     @property
     def pending(self) -> int:
@@ -88,7 +104,7 @@ class Fusion:
         if self._thread is not None:
             self._thread.join(patience)
 
-    def _start(self, key: Key, work: Callable[[], Kernel]) -> None:
+    def _start(self, key: Key, work: Callable[[], Work]) -> None:
         missing = lacks(key[-1])
         if missing is not None:
             self._fail(missing)
@@ -115,7 +131,7 @@ class Fusion:
         finally:
             sys.setswitchinterval(patience)
 
-    def _next(self) -> tuple[Key, Callable[[], Kernel]] | None:
+    def _next(self) -> tuple[Key, Callable[[], Work]] | None:
         with self._lock:
             if self._closed or not self._waiting:
                 self._waiting.clear()
@@ -123,12 +139,13 @@ class Fusion:
                 return None
             return self._waiting[0]
 
-    def _finish(self, key: Key, work: Callable[[], Kernel]) -> None:
+    def _finish(self, key: Key, work: Callable[[], Work]) -> None:
         try:
             self._kernels[key] = work()
         except Exception as error:  # noqa: BLE001 - a compiler may raise anything, and the plain path stays
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._fail(f"{self._known[key[0]].name!r} ({key[1]}, {key[4]}) is not compiled: {reason}")
+            names = ", ".join(dict.fromkeys(self._known[game[0]].name for game in key[0] if game is not None))
+            self._fail(f"the {key[1]} of {names} are not compiled: {reason}")
 
     def _fail(self, reason: str) -> None:
         if reason not in self.failures:
@@ -144,7 +161,7 @@ def lacks(device: str) -> str | None:
     return None
 
 
-def compiled(game: Game, phase: Phase, device: torch.device) -> Kernel:
+def compiled(stack: Stack, phase: Phase, device: torch.device) -> Work:
     """Compile one kernel, and hold it to the plain function on a sample. Takes seconds.
 
     Raises:
@@ -154,30 +171,30 @@ def compiled(game: Game, phase: Phase, device: torch.device) -> Kernel:
     from torch._inductor import standalone_compile
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    work = body(game, phase)
-    given = sample(phase, game.moments, device).tensors()
+    work, given = work_of(stack, phase), sample(stack, device)
     graph = make_fx(work, tracing_mode="symbolic")(*given)
-    kernel = standalone_compile(graph, list(given), dynamic_shapes="from_graph", options={"config_patches": _OPTIONS})
-    mine, theirs = (sample(phase, game.moments, device, _SAMPLE + 4) for _ in range(2))
-    for expected, got in zip([*work(*mine.tensors()), mine.out], [*kernel(*theirs.tensors()), theirs.out], strict=True):
+    kernel: Work = standalone_compile(
+        graph, list(given), dynamic_shapes="from_graph", options={"config_patches": _OPTIONS}
+    )
+    fresh = sample(stack, device, _SAMPLE + 4 * LANES)
+    for expected, got in zip(work(*fresh), kernel(*fresh), strict=True):
         scale = expected.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
         if not bool(((got - expected).abs() <= _AGREEMENT * scale).all()):
             raise ValueError("the compiled sweep does not give the plain one's numbers")
     return kernel
 
 
-def sample(phase: Phase, moments: int, device: torch.device, count: int = _SAMPLE) -> Inputs:
-    """Inputs of `count` blocks, each tensor of a size of its own where sizes may differ."""
-    random = torch.Generator().manual_seed(moments)
+def sample(stack: Stack, device: torch.device, agents: int = _SAMPLE) -> tuple[Tensor, Tensor, Tensor]:
+    """What a stack's work takes, of so many agents in two longer tables, as chunks are."""
+    random = torch.Generator().manual_seed(agents)
+    now, before = (
+        torch.randint(0, 9, (len(COLUMNS), agents + spare), generator=random, dtype=torch.int32).to(device)[:, :agents]
+        for spare in (3, 5)
+    )
+    levels = torch.rand(sum(stack.moments), generator=random, dtype=torch.float64)
+    return now, before, levels.to(device)
 
-    def table(spare: int) -> Tensor:
-        agents = count * WIDTH + spare
-        return blocks(torch.randint(0, 9, (len(COLUMNS), agents), generator=random, dtype=torch.int32).to(device))
 
-    def numbers(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=random, dtype=torch.float64).to(device)
-
-    k = moments
-    bend = numbers(k, k)
-    out = (count, WIDTH) if phase in SHARING else NO_OUT
-    return Inputs(table(3), table(5), numbers(k), numbers(k), numbers(k), bend + bend.T, numbers(*out).zero_())
+def sweeper(current: State, preceding: State | None, fusion: Fusion | None) -> Sweeper:
+    """The sweeps over these agents, compiled where `fusion` serves them."""
+    return Sweeper(current, preceding, fusion if fusion is not None and fusion.serves(current, preceding) else None)

@@ -1,12 +1,12 @@
 """Where ranks meet: each holds agents of its own, and only sums over all of them and the whales are exchanged."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from engine.errors import IndicatorError
+from engine.errors import IndicatorError, attempt
 
 
 class Meeting(Protocol):
@@ -31,22 +31,22 @@ class Alone:
         return rows, 0
 
 
-def met(meeting: Meeting, name: str, work: Callable[[], Tensor], shape: tuple[int, ...]) -> Tensor:
-    """Sum over ranks what `work` gives of an indicator, float64 of this shape; where one rank fails, fail on all.
+def met(
+    meeting: Meeting, names: Sequence[str], sums: Sequence[Tensor | IndicatorError], sizes: Sequence[int]
+) -> list[Tensor | IndicatorError]:
+    """Sum each indicator's float64 [size] over ranks, all at once; one that failed on a rank fails on all.
 
-    A rank that failed alone would leave the others waiting, so it meets them with what is no number.
-
-    Raises:
-        IndicatorError: what `work` raised here, or that it failed on another rank or is not finite.
+    A rank that left one out would leave the others waiting, so it meets them with what is no number.
     """
-    failure = None
-    try:
-        sums = work()
-    except IndicatorError as error:
-        sums, failure = torch.full(shape, torch.nan, dtype=torch.float64), error
-    total = meeting.total(sums)
-    if failure is not None:
-        raise failure
+    own = [
+        torch.full((size,), torch.nan, dtype=torch.float64) if isinstance(each, IndicatorError) else each.cpu()
+        for each, size in zip(sums, sizes, strict=True)
+    ]
+    totals = torch.split(meeting.total(torch.cat(own)), list(sizes)) if own else ()
+    return [attempt(_finite, *each) for each in zip(names, sums, totals, strict=True)]
+
+
+def _finite(name: str, _: Tensor, total: Tensor) -> Tensor:
     if not bool(torch.isfinite(total).all()):
         raise IndicatorError(f"the totals of {name!r} are not finite; g must give finite numbers for every agent")
     return total

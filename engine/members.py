@@ -3,6 +3,7 @@
 Equals go by identity, and the draw is by identity too, so a panel is the same however agents are ordered or shared.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,12 +12,17 @@ import torch
 from torch import Tensor
 
 from engine.meeting import Meeting
+from engine.ranking import Strata
 from engine.state import State
 from engine.sweep import Chunk
 
 Kind = Literal["visible", "uniform"]
 _ODD, _OTHER = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 _HALF = 32
+_AT_ONCE = 1 << 17
+"""Numbers that are mixed at a time, lest each step go through memory."""
+_SPARE = 8
+"""Standard deviations: a bound so far above what is expected leaves too few draws below it next to never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +44,7 @@ class Members:
 def choose(
     state: State,
     preceding: State | None,
-    visibility: Tensor,
-    tier: Tensor,
+    ranking: Strata,
     *,
     sizes: Iterable[int],
     seed: int,
@@ -48,26 +53,51 @@ def choose(
 ) -> list[Members]:
     """Choose the panels of `sizes` of both kinds; a size above the number of all agents is left out.
 
-    `visibility` [N] are counts and `identity` int64 [N] the agents' own numbers, no two alike; None takes indices.
+    `identity` int64 [N] are the agents' own numbers, no two alike; None takes indices.
     """
-    everyone = int(meeting.total(torch.tensor([state.n], dtype=torch.float64)))
-    fitting = tuple(sorted(size for size in set(sizes) if 0 < size <= everyone))
+    fitting = tuple(sorted(size for size in set(sizes) if 0 < size <= int(ranking.size.sum())))
     if not fitting:
         return []
-    number = torch.arange(state.n, device=visibility.device) if identity is None else identity.to(visibility.device)
-    drawn = mixed(number, seed)
-    keys: list[tuple[Kind, Tensor, Tensor]] = [
-        ("visible", -visibility.to(torch.int64), number),
-        ("uniform", drawn >> _HALF, drawn & (1 << _HALF) - 1),
+    number = torch.arange(state.n, device=state.device) if identity is None else identity.to(state.device)
+    seen = _most_visible(ranking, fitting[-1])
+    some, drawn = _drawn(number, seed, fitting[-1], int(ranking.size.sum()), meeting)
+    keys: list[tuple[Kind, Tensor, Tensor, Tensor]] = [
+        ("visible", seen, -ranking.visibility[seen], number[seen]),
+        ("uniform", some, drawn >> _HALF, drawn & (1 << _HALF) - 1),
     ]
     members = []
-    for kind, first, second in keys:
-        agents, places = _least(first, second, fitting[-1], meeting)
+    for kind, candidates, first, second in keys:
+        chosen, places = _least(first, second, fitting[-1], meeting)
+        agents = candidates[chosen]
         before = None if preceding is None else preceding.pick(agents)
         chunk = Chunk(0, len(agents), state.pick(agents), before)
         own = tuple(int((places < size).sum()) for size in fitting)
-        members.append(Members(kind, agents, tier[agents], fitting, own, chunk))
+        members.append(Members(kind, agents, ranking.tier_of(agents), fitting, own, chunk))
     return members
+
+
+def _most_visible(ranking: Strata, size: int) -> Tensor:
+    """This rank's agents of the highest strata that have `size` agents together."""
+    above = torch.cumsum(ranking.size.flip(0), 0)
+    lowest = len(above) - 1 - int(torch.searchsorted(above, float(size)))
+    return (ranking.label >= lowest).nonzero()[:, 0]
+
+
+def _drawn(number: Tensor, seed: int, size: int, everyone: int, meeting: Meeting) -> tuple[Tensor, Tensor]:
+    """This rank's agents who draw low enough that all ranks have `size` of them, and what they draw."""
+    plenty = (size + _SPARE * math.sqrt(size) + _SPARE**2) / everyone
+    for share in (plenty, 1.0):
+        bound = min(int(share * (1 << 63)), (1 << 63) - 1)
+        agents, values = [], []
+        for first, some in enumerate(torch.split(number, _AT_ONCE)):
+            draws = mixed(some, seed)
+            low = (draws <= bound).nonzero()[:, 0]
+            agents.append(low + first * _AT_ONCE)
+            values.append(draws[low])
+        found = torch.cat(agents)
+        if float(meeting.total(torch.tensor([len(found)], dtype=torch.float64))) >= size:
+            break
+    return found, torch.cat(values)
 
 
 def mixed(number: Tensor, seed: int) -> Tensor:
@@ -78,7 +108,7 @@ def mixed(number: Tensor, seed: int) -> Tensor:
 
 
 def _least(first: Tensor, second: Tensor, size: int, meeting: Meeting) -> tuple[Tensor, Tensor]:
-    """This rank's agents among the `size` that come first over all ranks, by both keys, and their places there."""
+    """Which of this rank's come among the `size` first over all ranks, by both keys, and their places there."""
     candidates = _first(first, second, size)
     high = second[candidates] >> _HALF
     low = second[candidates] & (1 << _HALF) - 1

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.contributions import Delta
 from engine.derivatives import corrected, values
 from engine.indicators import Indicator
-from engine.quadrature import TOLERANCE, integrate
-from engine.state import State
+from engine.quadrature import ORDERS, TOLERANCE, Orders, integrate
 from engine.totals import Totals
 
 _AT_ONCE = 1 << 11
@@ -39,7 +37,14 @@ class Ocean:
     exhausted: bool = False
 
 
-def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE, most: int = MOST_CORNERS) -> Ocean:
+def weights(
+    indicator: Indicator,
+    sums: Totals,
+    *,
+    tolerance: float = TOLERANCE,
+    most: int = MOST_CORNERS,
+    orders: Orders = ORDERS,
+) -> Ocean:
     """Integrate over the corners, evaluating `most` of them. Takes totals that were swept with `spread`.
 
     Raises:
@@ -61,21 +66,10 @@ def weights(indicator: Indicator, sums: Totals, *, tolerance: float = TOLERANCE,
         return _corners(indicator, spread=spread, line=line, corners=corners, inside=inside, t=t, u=u)
 
     magnitude = _magnitude(indicator, sums, torch.cat((sums.start + corners, sums.start + rise + corners)), m)
-    integral = integrate(integrand, magnitude=magnitude, tolerance=tolerance, most=most // len(corners))
+    integral = integrate(integrand, magnitude=magnitude, tolerance=tolerance, most=most // len(corners), orders=orders)
     found = integral.value
     quadratic = found[k : k + k * k].reshape(k, k)
     return Ocean(found[:k], quadratic, found[k + k * k :], integral.relative_error, integral.exhausted)
-
-
-def correction(ocean: Ocean, first: Tensor, delta: Delta, x: State) -> Tensor:
-    """What the oceanic phi adds to Σₖ `first`ₖ Δgₖ, for agents who are no whales, float64 [n] in the scratch of `x`."""
-    added = x.buffer("added", 1)[0]
-    if not delta.moments:
-        return added.zero_()
-    rows, at = delta.rows, delta.moments
-    linear, quadratic = ((each[at]).to(x.device) for each in (ocean.weights - first, ocean.quadratic[:, at]))
-    bent = torch.mm(quadratic, rows, out=x.buffer("bent", len(rows)))
-    return torch.sum(bent.add_(linear[:, None]).mul_(rows), 0, out=added)
 
 
 def _whales_alone(indicator: Indicator, start: Tensor, rows: Tensor) -> Ocean:

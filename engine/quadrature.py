@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 1e-12
-_COARSE, _FINE = 12, 20
-_NODES = _COARSE + _FINE
+ORDERS = 12, 20
+FEW_ORDERS = 8, 12
+"""Where only some digits are asked for."""
 _HALVINGS = 60
 _FEW_HALVINGS = 7
 _PATIENCE = 5
@@ -27,6 +28,8 @@ MOST_NODES = 1 << 18
 _FLOOR = 64 * torch.finfo(torch.float64).eps
 """Two orders cannot agree better than rounding lets them."""
 
+Orders = tuple[int, int]
+"""Of the two Gauss-Legendre rules, the coarse one first."""
 Integrand = Callable[[Tensor, Tensor], Tensor]
 """Takes nodes t and u = 1 - t, each [T], and returns values [T, D]."""
 
@@ -59,9 +62,9 @@ class _Mesh:
     high: Tensor
     far: Tensor
 
-    def nodes(self) -> tuple[Tensor, Tensor]:
-        """The nodes of both orders, as t and 1 - t, each [intervals, orders]."""
-        points, _ = _rule()
+    def nodes(self, orders: Orders) -> tuple[Tensor, Tensor]:
+        """The nodes of both orders, as t and 1 - t, each [intervals, nodes]."""
+        points, _ = _rule(orders)
         near = self.low[:, None] + (self.high - self.low)[:, None] * points
         far = self.far[:, None]
         return torch.where(far, 1 - near, near), torch.where(far, near, 1 - near)
@@ -74,13 +77,13 @@ class _Mesh:
 
 
 @cache
-def _rule() -> tuple[Tensor, Tensor]:
+def _rule(orders: Orders) -> tuple[Tensor, Tensor]:
     """The points of both orders on [0, 1], coarse first, and the two rows of weights over them."""
-    coarse, fine = (np.polynomial.legendre.leggauss(order) for order in (_COARSE, _FINE))
+    coarse, fine = (np.polynomial.legendre.leggauss(order) for order in orders)
     points = torch.from_numpy((np.concatenate((coarse[0], fine[0])) + 1) / 2)
-    weights = torch.zeros((2, _COARSE + _FINE), dtype=torch.float64)
-    weights[0, :_COARSE] = torch.from_numpy(coarse[1] / 2)
-    weights[1, _COARSE:] = torch.from_numpy(fine[1] / 2)
+    weights = torch.zeros((2, sum(orders)), dtype=torch.float64)
+    weights[0, : orders[0]] = torch.from_numpy(coarse[1] / 2)
+    weights[1, orders[0] :] = torch.from_numpy(fine[1] / 2)
     return points, weights
 
 
@@ -97,18 +100,25 @@ def _graded(halvings: int) -> _Mesh:
     return _Mesh(edges[:-1].repeat(2), edges[1:].repeat(2), far)
 
 
-def _measure(f: Integrand, mesh: _Mesh) -> tuple[Tensor, Tensor, Tensor]:
+def _measure(f: Integrand, mesh: _Mesh, orders: Orders = ORDERS) -> tuple[Tensor, Tensor, Tensor]:
     """Value, error and size of each interval, each [intervals, D]."""
-    t, u = mesh.nodes()
+    t, u = mesh.nodes(orders)
     values = f(t.reshape(-1), u.reshape(-1)).reshape(*t.shape, -1)
-    _, weights = _rule()
+    _, weights = _rule(orders)
     width = (mesh.high - mesh.low)[:, None]
     coarse, fine = torch.einsum("on,ind->oid", weights, values) * width
     size = torch.einsum("n,ind->id", weights[1], values.abs()) * width
     return fine, (fine - coarse).abs(), size
 
 
-def integrate(f: Integrand, *, magnitude: Tensor, tolerance: float = TOLERANCE, most: int = MOST_NODES) -> Integral:
+def integrate(
+    f: Integrand,
+    *,
+    magnitude: Tensor,
+    tolerance: float = TOLERANCE,
+    most: int = MOST_NODES,
+    orders: Orders = ORDERS,
+) -> Integral:
     """Integrate `f` over [0, 1] until each component's error is within `tolerance` of ∫|f|, or no more can be done.
 
     `magnitude` [D] is the size of the terms that each component is made of: digits of f below its rounding are noise.
@@ -117,10 +127,10 @@ def integrate(f: Integrand, *, magnitude: Tensor, tolerance: float = TOLERANCE, 
     """
     tolerance = max(tolerance, _FLOOR)
     least = magnitude * (_FLOOR / tolerance)
-    value, error, size = _measure(f, _whole())
+    value, error, size = _measure(f, _whole(), orders)
     if _enough(error, size, least, tolerance) or not bool(torch.isfinite(value).all()):
         return Integral(value[0], error[0], torch.maximum(size[0], least))
-    return _refined(f, least, tolerance, most)
+    return _refined(f, least, tolerance, most, orders)
 
 
 def integrate_each(
@@ -165,16 +175,18 @@ def _one(f: Callable[[Tensor, Tensor, Tensor], Tensor], which: Tensor) -> Integr
     return lambda t, u: f(t, u, which).flatten(1)
 
 
-def _refined(f: Integrand, least: Tensor, tolerance: float, most: int = MOST_NODES) -> Integral:
+def _refined(
+    f: Integrand, least: Tensor, tolerance: float, most: int = MOST_NODES, orders: Orders = ORDERS
+) -> Integral:
     """Bisect; after some rounds start anew from the graded mesh, for an end is near-singular then."""
     mesh = _whole()
-    value, error, size = _measure(f, mesh)
+    value, error, size = _measure(f, mesh, orders)
     spent, exhausted = 1, False
     for step in range(_BISECTIONS):
-        if step == _PATIENCE and spent + 2 * _HALVINGS <= most // _NODES:
+        if step == _PATIENCE and spent + 2 * _HALVINGS <= most // sum(orders):
             mesh = _graded(_HALVINGS)
             spent += len(mesh.low)
-            value, error, size = _measure(f, mesh)
+            value, error, size = _measure(f, mesh, orders)
         if _enough(error, size, least, tolerance) or len(mesh.low) > _MOST_INTERVALS:
             break
         share = tolerance * torch.maximum(size.sum(0), least) / len(mesh.low)
@@ -183,10 +195,10 @@ def _refined(f: Integrand, least: Tensor, tolerance: float, most: int = MOST_NOD
             break
         halves = mesh.halves(chosen)
         spent += len(halves.low)
-        exhausted = spent > most // _NODES
+        exhausted = spent > most // sum(orders)
         if exhausted:
             break
-        fresh = _measure(f, halves)
+        fresh = _measure(f, halves, orders)
         keep = ~chosen
         value, error, size = (torch.cat((old[keep], new)) for old, new in zip((value, error, size), fresh, strict=True))
         mesh = _Mesh(

@@ -22,19 +22,24 @@ _COUNTED = 1 << 12
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """`label` is int64 [N], the stratum of each of this rank's agents, the least visible first.
+    """This rank's agents by `visibility`, int64 [N], and in which stratum each is, `label` int64 [N], the least first.
 
     `size` [strata] is how many agents each has over all ranks, float64, `tier` [strata] its tier, an index of TIERS.
     """
 
+    visibility: Tensor
     label: Tensor
     size: Tensor
     tier: Tensor
 
+    def tier_of(self, agents: Tensor | slice) -> Tensor:
+        """The tier of these agents as an index of TIERS, int8."""
+        return self.tier.to(dtype=torch.int8, device=self.label.device)[self.label[agents]]
+
     @property
     def tiers(self) -> Tensor:
-        """Each agent's tier as an index of TIERS, int8 [N]."""
-        return self.tier.to(dtype=torch.int8, device=self.label.device)[self.label]
+        """The tier of each agent, int8 [N]."""
+        return self.tier_of(slice(None))
 
 
 def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10), meeting: Meeting | None = None) -> Strata:
@@ -63,6 +68,7 @@ def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10), meeti
     begins[1:] = cut[1:] | cut[:-1] | (last[1:] != last[:-1]) | (tier[1:] != tier[:-1])
     stratum = torch.cumsum(begins, 0) - 1
     return Strata(
+        value,
         _labels(value, low, levels, stratum),
         torch.zeros(int(begins.sum()), dtype=torch.float64).index_add_(0, stratum, sizes),
         tier[begins],

@@ -3,25 +3,21 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from engine import fused, oceanic
-from engine.contributions import Game, RowsAt, differences
-from engine.kernels import Phase
-from engine.meeting import Meeting
+from engine.contributions import Game
+from engine.errors import IndicatorError, attempt
+from engine.meeting import Meeting, met
 from engine.memory import room
 from engine.oceanic import Ocean
 from engine.ranking import Strata
 from engine.results import Method
+from engine.stack import Block, Stack, dots
 from engine.sweep import Chunk, Sweeper
 from engine.totals import Totals
-
-_Part = tuple[Tensor, Tensor | None]
-"""What one chunk adds: its sums, and Σ|φ| by stratum."""
-_SUMS = 4
-"""Σφ, the methods' distance² and size², and Σφ²."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,117 +34,107 @@ class Solved:
 class Shares:
     """`phi` [N] of this rank's agents, their sum over all ranks, the gap between the methods where it is known.
 
-    `mass` is Σ|φ| by stratum, None without strata, and `square` Σφ², both over all ranks.
+    `mass` is Σ|φ| by stratum, of no stratum without a ranking, and `square` Σφ², both over all ranks.
     """
 
     phi: Tensor
     total: float
     finite_gap: float | None
-    mass: Tensor | None
+    mass: Tensor
     square: float
 
 
+class _Weights:
+    """What multiplies Δg: for each block of the stack `first` [games, rows], and for the ocean what it adds.
+
+    That is Σₖ (`linear`ₖ + (`quadratic` Δg)ₖ) Δgₖ over a game's rows, which `members` [games, rows] marks with 1.
+    """
+
+    def __init__(self, stack: Stack, solved: Sequence[Solved | IndicatorError], *, device: torch.device) -> None:
+        oceans = [each.ocean for each in solved if isinstance(each, Solved)]
+        self.finite = bool(oceans) and all(ocean is not None for ocean in oceans)
+        first = torch.zeros((len(solved), stack.height), dtype=torch.float64)
+        members, linear = torch.zeros_like(first), torch.zeros_like(first)
+        quadratic = torch.zeros((stack.height, stack.height), dtype=torch.float64)
+        whales, own = [], []
+        for place, (each, at) in enumerate(zip(solved, stack.rows, strict=True)):
+            if isinstance(each, IndicatorError):
+                continue
+            moved = list(each.game.moved)
+            first[place, at] = each.weights[moved]
+            members[place, at] = 1.0
+            if each.ocean is not None and each.sums.whales is not None:
+                linear[place, at] = (each.ocean.weights - each.weights)[moved]
+                quadratic[at, at] = each.ocean.quadratic[moved][:, moved]
+                whales.append(torch.stack((torch.full_like(each.sums.whales.agents, place), each.sums.whales.agents)))
+                own.append(each.ocean.whales)
+        self.first, self.members, self.linear, self.quadratic = (
+            each.to(device) for each in (first, members, linear, quadratic)
+        )
+        self._whales = torch.cat(whales, dim=1) if whales else torch.zeros((2, 0), dtype=torch.int64)
+        self._own = torch.cat(own) if own else torch.zeros(0, dtype=torch.float64)
+
+    def correct(self, block: Block, delta: Tensor, bent: Tensor, out: Tensor) -> None:
+        """Write what the ocean adds to the block's games into `out`; `bent` is scratch in the shape of `delta`."""
+        games, rows = block.games, block.rows
+        torch.mm(self.quadratic[rows, rows], delta, out=bent).mul_(delta)
+        torch.mm(self.members[games, rows], bent, out=out).addmm_(self.linear[games, rows], delta)
+
+    def place_whales(self, added: Tensor, phi: Tensor, chunk: Chunk) -> None:
+        """Make `added` bring the phi of the whales of a chunk to their oceanic share; both are [games, n]."""
+        here = (self._whales[1] >= chunk.start) & (self._whales[1] < chunk.stop)
+        if bool(here.any()):
+            game, agent = self._whales[:, here].to(phi.device)
+            agent = agent - chunk.start
+            added[game, agent] = self._own[here].to(phi.device) - phi[game, agent]
+
+
 def second_sweep(
-    solved: Sequence[Solved], sweep: Sweeper, *, method: Method, ranking: Strata | None, meeting: Meeting
-) -> list[Shares]:
-    """Sweep over the agents once for all games."""
+    solved: Sequence[Solved | IndicatorError],
+    sweep: Sweeper,
+    *,
+    method: Method,
+    ranking: Strata | None,
+    meeting: Meeting,
+) -> tuple[Tensor, list[Shares | IndicatorError]]:
+    """Sweep over the agents once for all games; one that fails leaves the rest. Gives all phi as well, [games, N]."""
     state = sweep.state
-    phis = [room(state.n, state.device) for _ in solved]
-    pairs = list(zip(solved, phis, strict=True))
-    kernels = [fused.fused(each.game, _phase(each, method), sweep) for each in solved]
-    plain = [pair for pair, kernel in zip(pairs, kernels, strict=True) if kernel is None]
-    quick = [phi for phi, kernel in zip(phis, kernels, strict=True) if kernel is not None]
+    stack = Stack([each if isinstance(each, IndicatorError) else each.game for each in solved], sweep.compiler)
+    weights = _Weights(stack, solved, device=state.device)
+    phi = room((len(solved), state.n), state.device)
+    groups = 0 if ranking is None else len(ranking.tier)
 
-    def part(chunk: Chunk) -> list[_Part]:
-        rows = RowsAt(chunk)
-        return [_part(each, phi[chunk.start : chunk.stop], rows, method, ranking) for each, phi in plain]
-
-    def masses(chunk: Chunk) -> list[Tensor]:
-        assert ranking is not None
-        return [_mass(phi[chunk.start : chunk.stop], chunk, ranking) for phi in quick]
-
-    chunked = iter(list(zip(*sweep.each(part), strict=True)) if plain else [])
-    swept: list[list[_Part]] = []
-    for (each, phi), kernel in zip(pairs, kernels, strict=True):
-        swept.append(list(next(chunked)) if kernel is None else _fused_parts(kernel, each, phi, method))
-    by_game = iter(list(zip(*sweep.each(masses), strict=True)) if quick and ranking is not None else [])
-    for kernel, parts in zip(kernels, swept, strict=True):
-        if kernel is not None and ranking is not None:
-            nothing = torch.zeros(_SUMS, dtype=torch.float64, device=state.device)
-            parts.append((nothing, torch.stack(next(by_game)).sum(0)))
-    return [_joined(each, phi, parts, meeting) for (each, phi), parts in zip(pairs, swept, strict=True)]
-
-
-def _phase(solved: Solved, method: Method) -> Phase:
-    if solved.ocean is None:
-        return "shares"
-    return "oceanic shares" if method == "oceanic" else "shares beside"
-
-
-def _fused_parts(kernel: fused.Fused, solved: Solved, phi: Tensor, method: Method) -> list[_Part]:
-    """Fill in `phi` by the kernel, and plainly for those who need a closer look."""
-    whales = solved.sums.whales
-    linear = None if solved.ocean is None else solved.ocean.weights - solved.weights
-    sums, others = fused.second(
-        kernel,
-        weights=solved.weights,
-        linear=linear,
-        quadratic=None if solved.ocean is None else solved.ocean.quadratic,
-        out=phi,
-        whales=torch.zeros(0, dtype=torch.int64) if whales is None or solved.ocean is None else whales.agents,
-    )
-    assert others.agents is not None
-    here = torch.empty(len(others.agents), dtype=torch.float64, device=phi.device)
-    part = _part(solved, here, RowsAt(others), method, None)
-    phi[others.agents] = here
-    return [(sums, None), part]
-
-
-def _part(solved: Solved, here: Tensor, rows: RowsAt, method: Method, ranking: Strata | None) -> _Part:
-    """Fill in a chunk of phi; give its sum, the methods' distance² and size², Σφ², and Σ|φ| by stratum."""
-    chunk, weights = rows.chunk, solved.weights
-    own, base = rows.own(solved.game), rows.base(solved.game)
-    zero = torch.zeros((), dtype=torch.float64, device=here.device)
-    apart = size = square = zero
-    delta = differences(own, base, chunk.now)
-    delta.weighted(weights, here)
-    if solved.ocean is None:
-        square = torch.dot(here, here)
-    else:
-        added = oceanic.correction(solved.ocean, weights, delta, chunk.now)
-        _place_whales(added, here, solved, chunk)
-        first, cross, apart = torch.dot(here, here), torch.dot(here, added), torch.dot(added, added)
-        size = first + 2 * cross + apart
-        square = first if method == "aumann-shapley" else size
+    def part(chunk: Chunk) -> Tensor:
+        n, here, now = chunk.stop - chunk.start, phi[:, chunk.start : chunk.stop], chunk.now
+        delta = stack.delta(chunk)[:, :n]
+        added, bent = now.buffer("added", len(here)), now.buffer("bent", stack.height)
+        for block in stack.blocks:
+            torch.mm(weights.first[block.games, block.rows], delta[block.rows], out=here[block.games])
+            if weights.finite:
+                weights.correct(block, delta[block.rows], bent[block.rows], added[block.games])
+        if weights.finite:
+            weights.place_whales(added, here, chunk)
+        squares = [dots(*pair) for pair in ((here, here), *([(here, added), (added, added)] if weights.finite else []))]
         if method == "oceanic":
             here.add_(added)
-    sums = torch.stack((here.sum(), apart, size, square))
-    return sums, None if ranking is None else _mass(here, chunk, ranking)
+        mass = torch.zeros((len(here), groups), dtype=torch.float64, device=here.device)
+        if ranking is not None:
+            label = ranking.label[chunk.start : chunk.stop].expand(len(here), n)
+            mass.scatter_add_(1, label, torch.abs(here, out=added))
+        return torch.cat((torch.stack((here.sum(1), *squares), dim=1), mass), dim=1)
+
+    sums = torch.stack(sweep.each(part, stack.height)).sum(0).cpu().unbind()
+    totals = met(meeting, stack.names, stack.unfailed(sums), [len(each) for each in sums])
+    return phi, [attempt(partial(_share, method=method), *each) for each in zip(solved, phi, totals, strict=True)]
 
 
-def _mass(phi: Tensor, chunk: Chunk, ranking: Strata) -> Tensor:
-    size = torch.abs(phi, out=chunk.now.buffer("size", 1)[0])
-    return torch.bincount(ranking.label[chunk.start : chunk.stop], weights=size, minlength=len(ranking.tier))
-
-
-def _place_whales(added: Tensor, phi: Tensor, solved: Solved, chunk: Chunk) -> None:
-    """Make `added` bring a whale's phi to its oceanic share."""
-    assert solved.sums.whales is not None
-    assert solved.ocean is not None
-    for whale, share in zip(solved.sums.whales.agents.tolist(), solved.ocean.whales.tolist(), strict=True):
-        place = chunk.place(whale)
-        if place is not None:
-            added[place] = share - phi[place]
-
-
-def _joined(solved: Solved, phi: Tensor, parts: Sequence[_Part], meeting: Meeting) -> Shares:
-    masses = [mass for _, mass in parts if mass is not None]
-    own = torch.stack([sums for sums, _ in parts]).sum(0)
-    if masses:
-        own = torch.cat((own, torch.stack(masses).sum(0)))
-    met = meeting.total(own.cpu())
-    total, apart, size, square = met[:_SUMS].tolist()
-    gap = None
-    if solved.ocean is not None:
-        gap = math.sqrt(apart / size) if size > 0 else 0.0
-    return Shares(phi, total, gap, met[_SUMS:] if masses else None, square)
+def _share(solved: Solved, phi: Tensor, sums: Tensor, *, method: Method) -> Shares:
+    """`sums` are Σφ, Σφ² of Aumann and Shapley, with an ocean Σφa and Σa² of what it adds, and Σ|φ| by stratum."""
+    total, first, *more = sums[: 2 if solved.ocean is None else 4].tolist()
+    mass = sums[2 + len(more) :]
+    if solved.ocean is None:
+        return Shares(phi, total, None, mass, first)
+    cross, apart = more
+    size = first + 2 * cross + apart
+    gap = math.sqrt(apart / size) if size > 0 else 0.0
+    return Shares(phi, total, gap, mass, size if method == "oceanic" else first)

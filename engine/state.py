@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.columns import ACTS, AFFECT, COLUMNS, COUNTS, INDEX, PHASES, RECEIVED
 from engine.errors import StateError
+from engine.memory import room
 
 _INT32 = torch.iinfo(torch.int32)
 _COUNTS = slice(INDEX[COUNTS[0]], INDEX[COUNTS[-1]] + 1)
@@ -139,14 +140,15 @@ class State:
         known = row.dtype == torch.int32 and 0 <= column < len(COLUMNS) and column != INDEX["valence"]
         return self._peaks[column] if known else _INT32.max + 1
 
-    def buffer(self, name: str, rows: int) -> Tensor:
-        """Give room for float64 [rows, N], of the scratch where there is one, with whatever it holds."""
+    def buffer(self, name: str, rows: int, columns: int | None = None) -> Tensor:
+        """Give room for float64 [rows, N], or so many columns, of the scratch where there is one; it holds anything."""
+        columns = self.n if columns is None else columns
         held = None if self._scratch is None else self._scratch.get(name)
-        if held is None or held.shape[0] < rows or held.shape[1] < self.n:
-            held = torch.empty((rows, self.n), dtype=torch.float64, device=self.device)
+        if held is None or held.shape[0] < rows or held.shape[1] < columns:
+            held = room((rows, columns), self.device)
             if self._scratch is not None:
                 self._scratch[name] = held
-        return held[:rows, : self.n]
+        return held[:rows, :columns]
 
     def _sum(self, positions: Sequence[int]) -> Tensor:
         """Sum columns in int32 where that cannot overflow, which is by far the fastest, else in int64."""

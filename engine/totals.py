@@ -3,21 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from engine import fused
-from engine.contributions import Game, RowsAt, differences, needs_mean, with_mean
-from engine.errors import IndicatorError
-from engine.kernels import Phase
+from engine.contributions import Game, RowsAt, needs_mean, with_mean
+from engine.errors import IndicatorError, attempt
 from engine.meeting import Meeting, met
-from engine.sums import products, row_sums
+from engine.stack import Stack, row_sums
 from engine.sweep import Chunk, Sweeper
 from engine.whales import Leaders, Whales, choose
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,38 +31,48 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """What one chunk adds to one game: flat sums, and the agents among whom its whales are, with their Δg."""
+class _Apart:
+    """Agents whom a chunk's products leave out, for there may be whales among them: `rows` [agents, height] is Δg."""
 
-    sums: Tensor
-    agents: Tensor | None = None
-    rows: Tensor | None = None
+    agents: Tensor
+    rows: Tensor
 
 
-def fix_means(games: Sequence[Game], sweep: Sweeper, meeting: Meeting) -> list[Game | IndicatorError]:
+def fix_means(games: Sequence[Game | IndicatorError], sweep: Sweeper, meeting: Meeting) -> list[Game | IndicatorError]:
     """Fix what everyone contributes in games whose baseline depends on the mean of g over active agents."""
-    asking = [game for game in games if needs_mean(game)]
-    parts = _parts(asking, "mean", sweep, [_mean_part] * len(asking))
-    fixed: dict[int, Game | IndicatorError] = {
-        id(game): _attempt(partial(_with_mean, game, each, meeting)) for game, each in zip(asking, parts, strict=True)
-    }
-    return [fixed.get(id(game), game) for game in games]
+    asking = [place for place, game in enumerate(games) if isinstance(game, Game) and needs_mean(game)]
+    results = list(games)
+    if not asking:
+        return results
+    stack = Stack([games[place] for place in asking])
+
+    def part(chunk: Chunk) -> list[Tensor]:
+        rows, active = RowsAt(chunk), chunk.now.active
+        # With who is active in the place of the baseline, which is not known yet.
+        pairs = stack.each(lambda game: (rows.own(game), [active, *[None] * (game.moments - 1)]))
+        return [row_sums(pairs, stack.moments, chunk.now)]
+
+    (sums,) = _over(sweep, stack, part)
+    own = torch.split(sums, [2 * moments for moments in stack.moments])
+    means = met(meeting, stack.names, stack.unfailed(own), [len(each) for each in own])
+    for place, each in zip(asking, means, strict=True):
+        results[place] = attempt(lambda game, mean: with_mean(game, mean[: game.moments + 1]), games[place], each)
+    return results
 
 
 def first_sweep(
-    games: Sequence[Game], sweep: Sweeper, *, whales: int, spread: bool, meeting: Meeting
+    games: Sequence[Game | IndicatorError], sweep: Sweeper, *, whales: int, spread: bool, meeting: Meeting
 ) -> list[Totals | IndicatorError]:
     """Sweep over the agents once for all games; one that fails leaves the rest."""
-    known = {id(game): _known(game) for game in games if game.swept is not None and not spread}
-    unknown = [game for game in games if id(game) not in known]
-    leaders = [Leaders(game.moments, whales) if spread else None for game in unknown]
-    works = [partial(_part, leaders=best) for best in leaders]
-    by_game = _parts(unknown, "spread" if spread else "totals", sweep, works, whales)
-    found: dict[int, Totals | IndicatorError] = {
-        id(game): _attempt(partial(_joined, game, parts, whales, spread=spread, meeting=meeting))
-        for game, parts in zip(unknown, by_game, strict=True)
+    if spread:
+        return _with_products(Stack(games, sweep.compiler), sweep, whales, meeting)
+    known = {
+        place: _known(game) for place, game in enumerate(games) if isinstance(game, Game) and game.swept is not None
     }
-    return [known[id(game)] if id(game) in known else found[id(game)] for game in games]
+    asking = [place for place in range(len(games)) if place not in known]
+    found = _plain(Stack([games[place] for place in asking], sweep.compiler), sweep, meeting) if asking else []
+    results = known | dict(zip(asking, found, strict=True))
+    return [results[place] for place in range(len(games))]
 
 
 def _known(game: Game) -> Totals:
@@ -77,104 +82,62 @@ def _known(game: Game) -> Totals:
     return Totals(start=game.everyone * game.swept[-1], end=game.swept[:-1])
 
 
-def _parts(
-    games: Sequence[Game],
-    phase: Phase,
-    sweep: Sweeper,
-    works: Sequence[Callable[[Game, RowsAt], _Part]],
-    whales: int = 0,
-) -> list[list[_Part | IndicatorError]]:
-    """Do each game's work over all agents: by its kernel where it has one, else chunk by chunk."""
-    kernels = [fused.fused(game, phase, sweep) for game in games]
-    plain = [(game, work) for game, work, kernel in zip(games, works, kernels, strict=True) if kernel is None]
-
-    def part(chunk: Chunk) -> list[_Part | IndicatorError]:
-        rows = RowsAt(chunk)
-        return [_attempt(partial(work, game, rows)) for game, work in plain]
-
-    chunked = iter(list(zip(*sweep.each(part), strict=True)) if plain else [])
-    parts: list[list[_Part | IndicatorError]] = []
-    for game, work, kernel in zip(games, works, kernels, strict=True):
-        if kernel is None:
-            parts.append(list(next(chunked)))
-        else:
-            found = _attempt(partial(fused.first, kernel, whales, spread=phase == "spread"))
-            if isinstance(found, IndicatorError):
-                parts.append([found])
-            else:
-                parts.append([_Part(found[0]), _attempt(partial(work, game, RowsAt(found[1])))])
-    return parts
+def _plain(stack: Stack, sweep: Sweeper, meeting: Meeting) -> list[Totals | IndicatorError]:
+    (sums,) = _over(sweep, stack, lambda chunk: [stack.sums(chunk)])
+    own = torch.split(sums, [2 * moments for moments in stack.moments])
+    totals = met(meeting, stack.names, stack.unfailed(own), [len(each) for each in own])
+    return [attempt(lambda each: Totals(*reversed(each.chunk(2))), total) for total in totals]
 
 
-def _mean_part(game: Game, rows: RowsAt) -> _Part:
-    now = rows.chunk.now
-    return _Part(torch.stack([*row_sums(rows.own(game), now), now.active.sum()]))
+def _with_products(stack: Stack, sweep: Sweeper, whales: int, meeting: Meeting) -> list[Totals | IndicatorError]:
+    leaders, apart = Leaders(stack.height, whales, sweep.state.device), list[_Apart]()
+
+    def part(chunk: Chunk) -> list[Tensor]:
+        delta, sums = stack.delta_and_sums(chunk)
+        found = leaders.among(delta)
+        apart.append(_Apart(found + chunk.start, delta[:, found].T))
+        delta.index_fill_(1, found, 0.0)
+        products = [torch.mm(delta[block.rows], delta[block.rows].T) for block in stack.blocks]
+        return [sums, delta.sum(1), *products]
+
+    sums, rise, *products = _over(sweep, stack, part)
+    square = torch.zeros((stack.height, stack.height), dtype=torch.float64)
+    for block, product in zip(stack.blocks, products, strict=True):
+        square[block.rows, block.rows] = product
+    own = [
+        torch.cat((each, rise[at], square[at, at].reshape(-1)))
+        for each, at in zip(torch.split(sums, [2 * moments for moments in stack.moments]), stack.rows, strict=True)
+    ]
+    totals = met(meeting, stack.names, stack.unfailed(own), [len(each) for each in own])
+    agents = torch.cat([each.agents for each in apart]).cpu()
+    rows, first = meeting.gather(torch.cat([each.rows for each in apart]).cpu())
+    return [
+        attempt(partial(_spread, candidates=rows[:, at], agents=agents, first=first, whales=whales), game, each)
+        for game, each, at in zip(stack.games, totals, stack.rows, strict=True)
+    ]
 
 
-def _with_mean(game: Game, parts: Sequence[_Part | IndicatorError], meeting: Meeting) -> Game:
-    return with_mean(game, met(meeting, game.indicator.name, partial(_sums, parts), (game.moments + 1,)))
-
-
-def _part(game: Game, rows: RowsAt, *, leaders: Leaders | None) -> _Part:
-    now = rows.chunk.now
-    own, base = rows.own(game), rows.base(game)
-    sums = [*row_sums(own, now), *row_sums(base, now)]
-    if leaders is None:
-        return _Part(torch.stack(sums))
-    delta = differences(own, base, now)
-    found = leaders.among(delta)
-    picked = torch.zeros((len(found), game.moments), dtype=torch.float64, device=now.device)
-    picked[:, delta.moments] = delta.rows[:, found].T
-    moved = products(delta, found, game.moments)
-    return _Part(torch.cat((torch.stack(sums), moved.reshape(-1))), rows.chunk.indices(found), picked)
-
-
-def _joined(
-    game: Game, parts: Sequence[_Part | IndicatorError], whales: int, *, spread: bool, meeting: Meeting
-) -> Totals:
-    k = game.moments
-    due = 2 * k + ((k + 1) * k if spread else 0)
-    sums = met(meeting, game.indicator.name, partial(_sums, parts), (due,))
-    if not spread:
-        return Totals(start=sums[k:], end=sums[:k])
-    whole = _whole(parts)
-    agents = torch.cat([each.agents for each in whole if each.agents is not None]).cpu()
-    rows, first = meeting.gather(torch.cat([each.rows for each in whole if each.rows is not None]).cpu())
-    products = sums[2 * k :].reshape(k + 1, k)
-    chosen = choose(rows, (products[:k].diagonal() + (rows * rows).sum(0)).sqrt(), whales)
+def _spread(game: Game, sums: Tensor, *, candidates: Tensor, agents: Tensor, first: int, whales: int) -> Totals:
+    """Choose the whales among the candidates of all ranks, of whom this rank's `agents` begin at `first`."""
+    k, height = game.moments, len(game.moved)
+    end, start, rise, products = torch.split(sums, [k, k, height, height**2])
+    products = products.reshape(height, height)
+    chosen = choose(candidates, (products.diagonal() + (candidates**2).sum(0)).sqrt(), whales)
     local = chosen - first
     mine = (local >= 0) & (local < len(agents))
     indices = torch.full_like(chosen, -1)
     indices[mine] = agents[local[mine]]
-    others = torch.ones(len(rows), dtype=torch.bool)
+    others = torch.ones(len(candidates), dtype=torch.bool)
     others[chosen] = False
-    lesser = rows[others]
-    return Totals(
-        start=sums[k : 2 * k],
-        end=sums[:k],
-        whales=Whales(indices, rows[chosen]),
-        rise=products[k] + lesser.sum(0),
-        spread=products[:k] + lesser.T @ lesser,
-    )
+    lesser = candidates[others]
+    moved = torch.tensor(game.moved, dtype=torch.int64)
+    rows, whole, square = (torch.zeros(shape, dtype=torch.float64) for shape in ((len(chosen), k), (k,), (k, k)))
+    rows[:, moved] = candidates[chosen]
+    whole[moved] = rise + lesser.sum(0)
+    square[moved[:, None], moved] = products + lesser.T @ lesser
+    return Totals(start, end, Whales(indices, rows), whole, square)
 
 
-def _sums(parts: Sequence[_Part | IndicatorError]) -> Tensor:
-    return torch.stack([each.sums for each in _whole(parts)]).sum(0).cpu()
-
-
-def _attempt(work: Callable[[], T]) -> T | IndicatorError:
-    """Do it, or give the indicator's failure instead."""
-    try:
-        return work()
-    except IndicatorError as error:
-        return error
-
-
-def _whole(parts: Sequence[T | IndicatorError]) -> list[T]:
-    """Give the parts of every chunk, or raise the first failure among them."""
-    whole = []
-    for each in parts:
-        if isinstance(each, IndicatorError):
-            raise each
-        whole.append(each)
-    return whole
+def _over(sweep: Sweeper, stack: Stack, part: Callable[[Chunk], list[Tensor]]) -> list[Tensor]:
+    """Sum what the chunks give, and bring it to the CPU."""
+    return [torch.stack(each).sum(0).cpu() for each in zip(*sweep.each(part, stack.height), strict=True)]

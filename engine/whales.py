@@ -5,10 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from engine.contributions import Delta
-
-_BLOCK = 512
-"""Agents whose greatest is looked at before they are."""
+from engine.stack import LANES
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,54 +17,36 @@ class Whales:
 
 
 class Leaders:
-    """The agents of a chunk among whom the whales must be: in each moment those of the greatest |Δg|.
+    """The agents of a chunk among whom the whales must be: in each row of Δg those of the greatest |Δg|.
 
     One more than twice the whales, to see whether there are so few agents that all are whales. What was found so far
-    sets the floors: in the chunks that follow only the blocks that rise above them are looked at.
+    sets the floors: in the chunks that follow only what rises above them is looked at.
     """
 
-    def __init__(self, moments: int, whales: int) -> None:
+    def __init__(self, rows: int, whales: int, device: torch.device) -> None:
         self._count = 2 * whales + 1 if whales else 0
-        self._tops = [torch.zeros(self._count, dtype=torch.float64) for _ in range(moments)]
+        self._tops = torch.zeros((rows, self._count), dtype=torch.float64, device=device)
 
-    def among(self, delta: Delta) -> Tensor:
-        """Give their indices within the chunk, int64, each once."""
-        nobody = torch.zeros(0, dtype=torch.int64, device=delta.rows.device)
-        if not self._count or not delta.rows.numel():
+    def among(self, delta: Tensor) -> Tensor:
+        """Give their places in the chunk, int64, each once. `delta` is [rows, a multiple of LANES]."""
+        nobody = torch.zeros(0, dtype=torch.int64, device=delta.device)
+        if not self._count or not delta.numel():
             return nobody
-        peaks = _peaks(delta.rows)
+        by_block = delta.view(len(delta), -1, LANES)
+        peaks = torch.maximum(by_block.amax(2), -by_block.amin(2))
         best = peaks.topk(min(self._count, peaks.shape[1]), dim=1)
-        floors = torch.stack([self._tops[moment][-1] for moment in delta.moments])
-        higher = best.values.cpu() > floors[:, None]
-        found = [
-            self._in_row(moment, row, blocks[above.to(row.device)])
-            for moment, row, blocks, above in zip(delta.moments, delta.rows, best.indices, higher, strict=True)
-            if bool(above.any())
-        ]
-        return torch.unique(torch.cat(found)) if found else nobody
-
-    def _in_row(self, moment: int, row: Tensor, blocks: Tensor) -> Tensor:
-        """Give the leaders of one moment that these blocks hold, and raise its floor."""
-        agents = (blocks[:, None] * _BLOCK + torch.arange(_BLOCK, device=row.device)).reshape(-1)
-        agents = agents[agents < len(row)]
-        size = row[agents].abs()
         # What equals a floor need not be taken: as many as were looked for are no less.
-        above = (size > float(self._tops[moment][-1])).nonzero()[:, 0]
-        if len(above) > self._count:
-            above = above[size[above].topk(self._count).indices]
-        best = torch.cat((self._tops[moment], size[above].cpu()))
-        self._tops[moment] = best.sort(descending=True).values[: self._count]
-        return agents[above]
-
-
-def _peaks(rows: Tensor) -> Tensor:
-    """The greatest |Δg| of each block of agents, [D, blocks]; the last block may be short."""
-    whole = rows.shape[1] // _BLOCK * _BLOCK
-    full = rows[:, :whole].view(len(rows), -1, _BLOCK)
-    peaks = torch.maximum(full.amax(2), -full.amin(2))
-    if whole == rows.shape[1]:
-        return peaks
-    return torch.cat((peaks, rows[:, whole:].abs().amax(1, keepdim=True)), dim=1)
+        floors = self._tops[:, -1:]
+        most = int((best.values > floors).sum(1).max())
+        if not most:
+            return nobody
+        blocks = best.indices[:, :most, None]
+        places = (blocks * LANES + torch.arange(LANES, device=delta.device)).flatten(1)
+        top = delta.gather(1, places).abs().topk(self._count, dim=1)
+        above = top.values > floors
+        self._tops = torch.cat((self._tops, top.values), dim=1).topk(self._count, dim=1).values
+        found: Tensor = torch.unique(places.gather(1, top.indices)[above])
+        return found
 
 
 def choose(rows: Tensor, scale: Tensor, whales: int) -> Tensor:

@@ -222,17 +222,17 @@ class Cycle:
         if snapshot.preceding is not None:
             preceding = State(torch.from_numpy(snapshot.preceding)).to(self._device)
         visibility = self._seen(snapshot)
-        seen = torch.from_numpy(visibility.values).to(self._device)
         memory = carried.reordered(snapshot.agents, snapshot.erased)
         built = self._clock()
+        seen = torch.from_numpy(visibility.values).to(self._device)
+        ranking = strata(seen, self.plan.tiers, self._meeting)
         findings = analyse(
             current,
             preceding,
             indicators=self.plan.indicators,
             method=self.plan.method,
             whales=self.plan.whales,
-            visibility=seen,
-            tier_bounds=self.plan.tiers,
+            ranking=ranking,
             panel_sizes=self.plan.panels,
             seed=self.plan.seed,
             identity=torch.from_numpy(identities(snapshot.agents)),
@@ -241,8 +241,7 @@ class Cycle:
             meeting=self._meeting,
         )
         answered = self._clock()
-        tier = strata(seen, self.plan.tiers, self._meeting).tiers.cpu().numpy()
-        table = self._table(snapshot, findings, visibility.values, tier)
+        table = self._table(snapshot, findings, visibility.values, ranking.tiers.cpu().numpy())
         timings = {"snapshot": built - begun, "engine": answered - built, "encode": self._clock() - answered}
         return _Computed(findings, table, memory, visibility, timings)
 

@@ -7,22 +7,30 @@ import pytest
 import torch
 
 from engine import fusion as fusing
+from engine import sweep
 from engine.analysis import analyse
 from engine.attribution import attribute
 from engine.builtin import ATTENTION, POLARIZATION, SYNCHRONY
 from engine.fusion import Fusion
 from engine.indicators import SAME, Indicator
-from engine.lanes import WIDTH
+from engine.stack import LANES
 from engine.state import State
 from tests.populations import crowd, population
 
-N = 7 * WIDTH + 123
+N = 7 * LANES + 123
 
 needs_compiler = pytest.mark.skipif(fusing.lacks("cpu") is not None, reason=str(fusing.lacks("cpu")))
 
 
 def made(n: int, seed: int) -> State:
     return State(torch.from_numpy(population(n, seed)))
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of two lanes: several of them whole, and a last one that is not."""
+    monkeypatch.setattr(sweep, "_MOST", 2 * LANES)
+    monkeypatch.setattr(sweep, "_LEAST", 2 * LANES)
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +53,13 @@ def agree(indicator: Indicator, state: State, before: State | None, fusion: Fusi
 
 @needs_compiler
 def test_fused_sweeps_give_the_plain_numbers_at_every_size(fusion: Fusion) -> None:
-    for n in (1, WIDTH, 2 * WIDTH - 1, 2 * WIDTH, N):
+    for n in (1, LANES, 2 * LANES - 1, 2 * LANES, N):
         agree(POLARIZATION, made(n, 1), None, fusion)
 
 
 @needs_compiler
 def test_a_mean_over_everyone_is_fused_as_well(fusion: Fusion) -> None:
-    for n in (N, 3 * WIDTH):
+    for n in (N, 4 * LANES):
         agree(ATTENTION, made(n, 3), None, fusion, gap=True)
 
 
@@ -96,8 +104,10 @@ def test_a_function_that_cannot_be_traced_stays_on_the_plain_path_and_says_so_on
     for _ in range(2):
         found = attribute(branching, made(N, 1), made(N, 2), fusion=fusion)
         assert torch.equal(found.phi, attribute(branching, made(N, 1), made(N, 2)).phi)
-    assert len(said) == 2  # one for each sweep
-    assert all(reason.startswith("'branching' (preceding, ") for reason in said)
+    assert [reason.split(" are not compiled: ")[0] for reason in said] == [
+        "the sums of branching",
+        "the delta of branching",
+    ]
 
 
 def test_nothing_is_compiled_when_it_is_off_or_for_few() -> None:
@@ -121,7 +131,7 @@ def test_auto_compiles_aside_while_the_plain_path_serves(monkeypatch: pytest.Mon
     monkeypatch.setattr(fusing, "lacks", lambda _: None)
     begun, go, called = threading.Event(), threading.Event(), []
 
-    def compiled(game: object, phase: str, device: object) -> object:  # noqa: ARG001
+    def compiled(stack: object, phase: str, device: object) -> object:  # noqa: ARG001
         begun.set()
         assert go.wait(10)
         called.append(threading.current_thread().name)
@@ -138,7 +148,7 @@ def test_auto_compiles_aside_while_the_plain_path_serves(monkeypatch: pytest.Mon
     go.set()
     fusion.close()
     assert set(called) == {"fusion"}
-    assert said[0] == "'polarization' (neutral, totals) is not compiled: RuntimeError: a compiler of ours"
+    assert said[0] == "the sums of polarization are not compiled: RuntimeError: a compiler of ours"
 
 
 def test_a_table_of_wide_integers_stays_on_the_plain_path() -> None:
