@@ -21,10 +21,10 @@ from consumers.log import Chunk, Log, Reader
 from consumers.peers import Alone, Peers
 from consumers.snapshot import Snapshot
 from consumers.sources import Gap
-from consumers.windows.fold import FOREVER, first_time
 from consumers.windows.group import Windows
 from consumers.windows.idleness import Idleness
-from consumers.windows.shape import SECOND, Shape
+from consumers.windows.meaning import first_time
+from consumers.windows.shape import FOREVER, SECOND, Shape
 from consumers.worker.agreement import Standing, beginning, last_watermark, watermark
 from consumers.worker.checkpoints import CheckpointError
 from consumers.worker.saving import Saving
