@@ -149,7 +149,7 @@ async def test_what_is_read_of_a_partition_ahead_of_the_others_has_a_bound(log) 
     await bench.worker.start()
     while not bench.ends or bench.ends[-1] < 198:
         await bench.worker.step(wait=0)
-        assert all(sum(len(chunk.values) for chunk, _ in held) < 20 for held in bench.worker._backlog.values())
+        assert all(sum(len(chunk.values) for chunk, _ in held) < 20 for held in bench.worker._backlog.held.values())
     assert [count(snapshot, "b", "likes") for snapshot in bench.closed[11:]] == [120] * len(bench.closed[11:])
 
 
