@@ -22,25 +22,18 @@ from consumers.snapshot import Snapshot
 from consumers.sources import Gap
 from consumers.windows.group import Windows
 from consumers.windows.meaning import first_time
-from consumers.windows.shape import FOREVER, SECOND, Shape
+from consumers.windows.shape import FOREVER, Shape
 from consumers.worker.agreement import Standing, beginning, last_watermark, watermark
 from consumers.worker.backlog import Backlog
-from consumers.worker.checkpoints import CheckpointError
+from consumers.worker.keeping import Keeping
 from consumers.worker.saving import Saving
 
 RETENTION = "retention"
 """The cause of a gap where the log dropped records before they were read."""
 
-_logger = structlog.get_logger(__name__)
-
-
-class RestoreTimeoutError(CheckpointError):
-    """A checkpoint that could be neither read nor refused in time; the thread that reads it may never end."""
-
-    overdue = True
-
-
 OnClose = Callable[[Snapshot], Awaitable[object]]
+
+_logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -85,57 +78,31 @@ class Worker:
         """Whether all ranks have agreed to end."""
         self._on_close = on_close
         self._now = now
-        self._saving = saving
+        self._keeping = Keeping(saving)
         self._closed_before = closed_before
         self._backlog = Backlog(
             log, topic, partitions, max_records=max_records, idle_timeout=shape.idle_timeout, now=now
         )
-        self._saved_at = -FOREVER
         self._met_at = -math.inf
-        self._erased_when_saved: int | None = None
 
     async def start(self) -> None:
         """Take up from the newest checkpoint that is of use, or from the beginning of the log."""
         await self._backlog.look()
-        positions = await self._restored()
-        if self._saving:
-            await self._saving.settle()
-        if positions is None:
-            positions = {partition: self._backlog.begins[partition] for partition in self._backlog.partitions}
+        begins, partitions = self._backlog.begins, self._backlog.partitions
+        restored = await self._keeping.restore(self.windows.shape, self._backlog.ends, partitions)
+        if restored is None:
+            positions = {partition: begins[partition] for partition in partitions}
             self.stats.rebuilt = True
         else:
+            self.windows, positions = restored
             self._closed_before = 0
         await self._backlog.open(positions)
-        self._saved_at = self._clock()
+        self._keeping.begin(self._clock())
         self.stats.restored = True
         _logger.info("worker started", rebuilt=self.stats.rebuilt, agents=self.windows.agents, behind=self._behind())
 
     def _clock(self) -> int:
         return self._now() if self._now else 0
-
-    async def _restored(self) -> dict[int, int] | None:
-        """Load the windows within the time that there is for it."""
-        patience = self._saving.patience / SECOND if self._saving else None
-        try:
-            async with asyncio.timeout(patience):
-                return await asyncio.to_thread(self._restore)
-        except TimeoutError:
-            assert self._saving is not None
-            stats = self._saving.checkpoints.stats
-            raise RestoreTimeoutError(
-                f"after {patience:g} s, {stats.read} of {stats.to_read} bytes of the checkpoint were there: see what "
-                "holds up its store, or raise checkpoints.patience"
-            ) from None
-
-    def _restore(self) -> dict[int, int] | None:
-        """Load the windows; return the offsets that they go on from, None where there is no checkpoint of use."""
-        if self._saving is None:
-            return None
-        restored = self._saving.restore(self.windows.shape, self._backlog.ends, self._backlog.partitions)
-        if restored is None:
-            return None
-        self.windows, offsets = restored
-        return offsets
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set at one of the ranks, then save a last checkpoint. Raises as `step` does."""
@@ -219,7 +186,7 @@ class Worker:
             tops=self._tops(passed_over),
             greatest=self.windows.greatest,
             clock=clock,
-            due=self._saving is not None and clock - self._saved_at >= self._saving.every,
+            due=self._keeping.due(clock),
             leaving=leaving,
         )
 
@@ -272,16 +239,7 @@ class Worker:
 
     async def checkpoint(self) -> None:
         """Save where the windows are now. A disk that fails is said and counted; the checkpoint before still stands."""
-        if self._saving is None or self.windows.head is None:
+        if self.windows.head is None:
             return
-        saving, now, erased = self._saving, self._clock(), self.windows.stats.erased
-        try:
-            await asyncio.to_thread(
-                saving.save, self.windows, self._backlog.offsets(), now, alone=erased != self._erased_when_saved
-            )
-            # What is saved now may name whom the next run buries: then the next checkpoint takes its place.
-            self._erased_when_saved = None if self.windows.burying else erased
-        except CheckpointError as error:
+        if not await self._keeping.save(self.windows, self._backlog.offsets(), self._clock()):
             self.stats.checkpoint_failures += 1
-            _logger.error("checkpoint failed", error=str(error))  # noqa: TRY400 - the sentence says it all
-        self._saved_at = now

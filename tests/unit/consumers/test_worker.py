@@ -15,8 +15,9 @@ from consumers.snapshot import Snapshot
 from consumers.windows.group import Image
 from consumers.windows.shape import Shape
 from consumers.worker.checkpoints import Checkpoints
+from consumers.worker.keeping import RestoreTimeoutError
 from consumers.worker.saving import Saving
-from consumers.worker.worker import RestoreTimeoutError, Worker
+from consumers.worker.worker import Worker
 from tests.unit.consumers.factories import SECOND, START, count, event
 
 TOPIC = "events"
@@ -285,9 +286,9 @@ async def test_a_checkpoint_that_the_daemon_can_do_nothing_with_gives_way_to_the
 async def test_a_store_that_does_not_answer_ends_the_start_in_time(log, tmp_path, monkeypatch) -> None:
     bench, answer = Bench(log, Clock(3), tmp_path), threading.Event()
     monkeypatch.setattr(bench.saving.checkpoints.place, "folders", answer.wait)
-    bench.worker._saving = replace(bench.saving, patience=SECOND // 20)
+    bench.saving = replace(bench.saving, patience=SECOND // 20)
     with pytest.raises(RestoreTimeoutError, match="0 of 0 bytes of the checkpoint were there") as late:
-        await bench.worker.start()
+        await bench.another().start()
     answer.set()
     assert late.value.overdue
 
