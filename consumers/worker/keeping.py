@@ -10,7 +10,7 @@ import structlog
 
 from consumers.windows.group import Windows
 from consumers.windows.shape import FOREVER, SECOND, Shape
-from consumers.worker.checkpoints import CheckpointError
+from consumers.worker.form import CheckpointError
 from consumers.worker.saving import Saving
 
 _logger = structlog.get_logger(__name__)
