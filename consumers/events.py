@@ -16,6 +16,9 @@ Kind = Literal["post", "reply", "quote", "repost", "like", "follow", "retract", 
 ACTIONS: tuple[Kind, ...] = ("post", "reply", "quote", "repost", "like", "follow")
 """The kinds that count in a window; the others are kept in the log and counted in metrics."""
 
+GONE = frozenset({"deleted", "takendown", "suspended", "deactivated"})
+"""The statuses whose accounts leave the state at once."""
+
 MONOTONIC_PROTOCOLS = frozenset({"relay", "jetstream2"})
 """Protocols whose `seq` only grows on one host. A source id is `protocol:where`."""
 

@@ -11,33 +11,27 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import orjson
 import structlog
 
-from consumers.bridge.cursors import CursorFile, Position, Waypoint
+from consumers.bridge.cursors import Waypoint
 from consumers.bridge.deadletters import Letters, Limits
-from consumers.bridge.identity import Memory
+from consumers.bridge.identity import HORIZON, Memory
 from consumers.bridge.intake import Intake
-from consumers.bridge.readback import TAIL, Tail, read_back
+from consumers.bridge.place import SavedPlace
+from consumers.bridge.readback import claim_and_read_back, tail_of
 from consumers.bridge.tenure import SupersededError, Tenure
 from consumers.gaps import gap_record
 from consumers.log import Entry, Log, Topics
 from consumers.sources import Delivery, Gap, Source
 
-HORIZON = 600_000_000
-"""Stream time, µs, over which repeats are told: longer than any overlap that a source asks for on reconnecting."""
-
 DOWNTIME = "downtime"
 _SAVE_EVERY = 1_000_000
-_TRAIL_STEPS = 8
 _LIVE = frozenset({"relay", "jetstream1", "jetstream2"})
 _logger = structlog.get_logger(__name__)
-
-
-class StateError(Exception):
-    """The bridge's place cannot be saved; the message is one sentence."""
 
 
 @dataclass(slots=True)
@@ -81,14 +75,12 @@ class Bridge:
         self.source = source
         self.stats = BridgeStats()
         self._log, self._topics, self._partitions = log, topics, partitions
-        self._file = CursorFile(directory, source.name) if directory else None
+        self._place = SavedPlace(directory, source.name)
         self._memory = Memory(HORIZON) if memory is None else memory
         self._letters = Letters(source.name, limits or Limits(), now)
         self._now = now
         self._tenure = Tenure(log, topics.events, partitions, source.name)
-        self._trail: list[Waypoint] = []
         self._downtime_from: int | None = None
-        self._saved: int | None = None
         self._saved_at = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -114,13 +106,17 @@ class Bridge:
 
     def _patience(self) -> float | None:
         """Return how many seconds to wait for the source before it is time to save; None where nothing is to save."""
-        return _SAVE_EVERY / 1e6 if self._file is not None and self.stats.cursor != self._saved else None
+        return _SAVE_EVERY / 1e6 if self._place.behind(self.stats.cursor) else None
 
     async def restore(self) -> None:
         """Claim the source, find the place to go on from, and read back what the log holds around it."""
-        saved = (await asyncio.to_thread(self._file.load) if self._file else None) or Position(None)
-        self._saved, self._trail = saved.cursor, saved.trail
-        tail = await self._read_back(self._trail[0] if self._trail else None, saved.epoch)
+        log, topic = self._log, self._topics.events
+        saved = await self._place.load()
+        start = saved.trail[0] if saved.trail else await tail_of(log, topic)
+        tail = await claim_and_read_back(
+            log, topic, start, self._memory, self._tenure, after=saved.epoch, now=self._now
+        )
+        self._place.begin(Waypoint(tail.t or 0, start.offsets))
         self.stats.t = max(filter(None, (tail.t, saved.t)), default=None)
         self.stats.cursor = tail.cursor()
         if saved.cursor is not None:
@@ -140,22 +136,6 @@ class Bridge:
             read_back=tail.events,
             epoch=self._tenure.epoch,
         )
-
-    async def _read_back(self, place: Waypoint | None, epoch: int) -> Tail:
-        """Claim the source in an epoch greater than any before; return the log's tail from a place as it is then."""
-        topic, tenure = self._topics.events, self._tenure
-        if place is None:
-            ends = await self._log.end_offsets(topic)
-            place = Waypoint(0, {partition: max(0, end - TAIL) for partition, end in ends.items()})
-        epoch = max(self._now(), epoch + 1)
-        while True:
-            await tenure.claim(epoch)
-            tail = await read_back(self._log, topic, place, self._memory, tenure)
-            if tail.rival < epoch:
-                break
-            epoch = max(self._now(), tail.rival + 1)
-        self._trail = self._trail or [Waypoint(tail.t or 0, place.offsets)]
-        return tail
 
     async def deliver(self, batch: Sequence[Delivery]) -> None:
         """Append the new events of consecutive deliveries, then move the cursor over them. Raises DivertedError."""
@@ -222,20 +202,10 @@ class Bridge:
     async def save(self) -> None:
         """Save the cursor durably, and where the log is. Only what the log acknowledged, and counts, is in it."""
         self._saved_at = self._now()
-        cursor, t = self.stats.cursor, self.stats.t or 0
-        if self._file is None or cursor == self._saved or self._letters.doubtful:
+        cursor, t = self.stats.cursor, self.stats.t
+        if not self._place.behind(cursor) or self._letters.doubtful:
             return
         await self._tenure.check()
-        if not self._trail or t - self._trail[-1].t >= HORIZON // _TRAIL_STEPS:
-            self._trail.append(Waypoint(t, await self._log.end_offsets(self._topics.events), self._tenure.epoch))
-        while len(self._trail) > 1 and self._trail[1].t <= t - HORIZON:
-            self._trail.pop(0)
-        try:
-            await asyncio.to_thread(self._file.save, Position(cursor, self.stats.t, self._trail, self._tenure.epoch))
-        except OSError as error:
-            raise StateError(
-                f"The bridge's place cannot be saved in {self._file.path} ({error.strerror}): make room, or give "
-                "another state directory."
-            ) from error
-        self._saved = cursor
+        ends = partial(self._log.end_offsets, self._topics.events)
+        await self._place.save(cursor, t, self._tenure.epoch, ends)
         self.stats.saves += 1

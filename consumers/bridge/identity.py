@@ -10,6 +10,9 @@ from typing import Any
 
 from consumers.events import Event
 
+HORIZON = 600_000_000
+"""Stream time, µs, over which repeats are told: longer than any overlap that a source asks for on reconnecting."""
+
 _MOST = 3_000_000
 """Identities in one generation: a bound on memory that holds whatever the clocks upstream say."""
 

@@ -1,8 +1,9 @@
-"""Reads the log's tail back, so that a bridge that starts knows what is there already.
+"""Reads the log's tail back, so that a bridge whose turn begins knows what is there already.
 
 What does not count, for its writer's turn was over, is not there: it is passed over by the rule of the fold.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -55,6 +56,25 @@ class Tail:
         if len(self.seqs) == self.partitions:
             floor = max(floor, min(greatest for _, greatest in self.seqs.values()))
         return max(0, floor - (1 if is_monotonic(src) else _MARGIN))
+
+
+async def tail_of(log: Log, topic: str) -> Waypoint:
+    """Return from where on the log is read back where no place was saved."""
+    ends = await log.end_offsets(topic)
+    return Waypoint(0, {partition: max(0, end - TAIL) for partition, end in ends.items()})
+
+
+async def claim_and_read_back(
+    log: Log, topic: str, place: Waypoint, memory: Memory, tenure: Tenure, *, after: int, now: Callable[[], int]
+) -> Tail:
+    """Claim the source in an epoch after any before; return the log's tail from a place on, as it is then."""
+    epoch = max(now(), after + 1)
+    while True:
+        await tenure.claim(epoch)
+        tail = await read_back(log, topic, place, memory, tenure)
+        if tail.rival < epoch:
+            return tail
+        epoch = max(now(), tail.rival + 1)
 
 
 async def read_back(log: Log, topic: str, place: Waypoint, memory: Memory, tenure: Tenure) -> Tail:

@@ -16,9 +16,8 @@ from consumers.bridge.deadletters import Letter
 from consumers.bridge.identity import identity_of, read_event
 from consumers.bridge.rereading import Again, Sources, place_of, read_again
 from consumers.bridge.tenure import CLAIM_KEY, read_claim
-from consumers.events import Event
+from consumers.events import GONE, Event
 from consumers.log import Entry, Log, partition_of
-from consumers.windows.fold import GONE
 
 Outcome = Literal["appended", "known", "nothing", "unreadable", "gone", "unanswered", "no_place", "no_source"]
 

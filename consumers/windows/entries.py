@@ -1,6 +1,6 @@
 """What events add to windows, in bulk: each in its own column, an act in a phase too, a valence in up to three more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -44,3 +44,17 @@ def entries(
             )
         ),
     )
+
+
+def by_bucket(buckets: Ints, cells: Ints, amounts: Ints) -> Iterator[tuple[int, Ints, Ints]]:
+    """Yield each bucket with what was added in it, cells and amounts in the order given."""
+    first = buckets[0]
+    if (buckets == first).all():
+        yield int(first), cells, amounts
+        return
+    order = np.argsort(buckets, kind="stable")
+    buckets, cells, amounts = buckets[order], cells[order], amounts[order]
+    cuts = np.flatnonzero(buckets[1:] != buckets[:-1]) + 1
+    pieces = zip(np.split(buckets, cuts), np.split(cells, cuts), np.split(amounts, cuts), strict=True)
+    for own, some, values in pieces:
+        yield int(own[0]), some, values

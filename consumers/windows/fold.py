@@ -9,39 +9,18 @@ over, for a newer one had claimed its source: the newer one writes it too.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import orjson
 
 from consumers.bridge.tenure import read_claim
-from consumers.events import ACTIONS, VERSION, is_monotonic
+from consumers.events import GONE, VERSION, is_monotonic
 from consumers.gaps import Gaps, read_gap
 from consumers.windows.delta import WIDTH
-from consumers.windows.entries import entries
+from consumers.windows.entries import by_bucket, entries
+from consumers.windows.meaning import COUNTED, LAST_SPOKEN, MALFORMED, OPS, RANKS, status_of
+from consumers.windows.shape import FOREVER
 from consumers.windows.state import State
-from engine.columns import ACTS, INDEX, RECEIVED
-
-GONE: Final = frozenset({"deleted", "takendown", "suspended", "deactivated"})
-"""The statuses whose accounts leave the state at once."""
-
-FOREVER: Final = 1 << 62
-"""A time that never comes."""
-
-_OPS: Final = 4096
-_RANKS: Final = 4
-_COUNTED: Final = {
-    "actor": {kind: (INDEX[name], 0) for kind, name in zip(ACTIONS, ACTS, strict=True)},
-    "target": {
-        kind: (INDEX[name], 1 if kind == "reply" else 2) for kind, name in zip(ACTIONS[1:], RECEIVED, strict=True)
-    },
-}
-"""The column and the rank of what counts. Nobody is the target of a post; the others stand in the same order among
-acts and among what is received."""
-_LAST_SPOKEN: Final = INDEX["quotes"]
-"""Posts, replies and quotes come first among the columns: they alone have a valence."""
-
-MALFORMED: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(slots=True)
@@ -124,7 +103,7 @@ class Fold:
                 t, src, role, agent = event["t"], event["src"], event["role"], event["agent"]
                 if type(t) is not int or not 0 <= t < FOREVER or type(agent) is not str or event["v"] != VERSION:
                     raise ValueError
-                counted = _COUNTED[role].get(kind)
+                counted = COUNTED[role].get(kind)
                 if src != last_src:
                     if monotonic:
                         marks[last_src] = mark
@@ -135,13 +114,13 @@ class Fold:
                     superseded += 1
                     continue
                 if counted is None:
-                    status, rank = _other(event), 0
+                    status, rank = status_of(event), 0
                 else:
                     column, rank = counted
-                    valence = event["valence"] if column <= _LAST_SPOKEN else None
+                    valence = event["valence"] if column <= LAST_SPOKEN else None
                     if valence is not None and not -1 <= valence <= 1:
                         raise ValueError
-                place = (event["seq"] * _OPS + event["op"]) * _RANKS + rank
+                place = (event["seq"] * OPS + event["op"]) * RANKS + rank
             except MALFORMED:
                 malformed += 1
                 continue
@@ -214,35 +193,6 @@ class Fold:
         """Count what was collected, bucket by bucket."""
         if self._cells:
             buckets, cells, amounts = entries(self._cells, self._times, self._spoken, self._valences, self.state.shape)
-            first = buckets[0]
-            if (buckets == first).all():
-                self.state.add(int(first), cells, amounts)
-            else:
-                order = np.argsort(buckets, kind="stable")
-                buckets, cells, amounts = buckets[order], cells[order], amounts[order]
-                cuts = np.flatnonzero(buckets[1:] != buckets[:-1]) + 1
-                pieces = zip(np.split(buckets, cuts), np.split(cells, cuts), np.split(amounts, cuts), strict=True)
-                for own, some, values in pieces:
-                    self.state.add(int(own[0]), some, values)
+            for bucket, some, values in by_bucket(buckets, cells, amounts):
+                self.state.add(bucket, some, values)
         self._clear()
-
-
-def _other(event: dict[str, Any]) -> str | None:
-    """Return the status in an event that is no action, None where it has none; refuse a kind that nobody knows."""
-    kind = event["kind"]
-    if kind not in {"retract", "account", "identity"} or event["role"] != "actor":
-        raise ValueError(kind)
-    status: str | None = event["status"] if kind == "account" else None
-    return status
-
-
-def first_time(values: Sequence[bytes | None]) -> int | None:
-    """Return the time of the first event among some records, None where there is none."""
-    for value in values:
-        try:
-            t = orjson.loads(value)["t"]  # type: ignore[arg-type]  # None is refused, and caught
-        except MALFORMED:
-            continue
-        if type(t) is int:
-            return t
-    return None

@@ -16,8 +16,8 @@ from consumers.gaps import BEFORE_THE_STREAM, SILENCE, Gaps
 from consumers.peers import Alone, Peers
 from consumers.snapshot import Snapshot
 from consumers.sources import Gap
-from consumers.windows.fold import FOREVER, Fold, FoldStats
-from consumers.windows.shape import Shape
+from consumers.windows.fold import Fold, FoldStats
+from consumers.windows.shape import FOREVER, Shape
 from consumers.windows.snapshot import gather
 from consumers.windows.state import State
 

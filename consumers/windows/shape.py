@@ -1,10 +1,14 @@
 """The shape of the windows: how long, in which buckets, how often they close. All times are µs since the epoch."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from engine.columns import PHASES
 
 SECOND = 1_000_000
+
+FOREVER: Final = 1 << 62
+"""A time that never comes."""
 
 
 class WindowError(ValueError):

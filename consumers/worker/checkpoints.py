@@ -10,7 +10,6 @@ Ranks write one checkpoint together: each the files of its partitions, the first
 An older checkpoint may name who was erased since. Then it goes at once, and the new one is written twice.
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,28 +17,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
-import numpy as np
-import orjson
 import structlog
-from numpy.typing import NDArray
 
 from consumers.peers import Alone, Peers
 from consumers.windows.group import Image
+from consumers.worker.form import CheckpointError, agrees, entry_of, image_of, pieces_of, sealed, unsealed
 from consumers.worker.places import Piece, Place, open_place
 
 T = TypeVar("T")
 
-VERSION = 2
 KEPT = 2
 PATIENCE = 2.0
 """Seconds after which reading a checkpoint back says how far it is, again and again."""
 _MANIFEST = "manifest.json"
-_MAGIC = b"starlingd-state-1\n"
 _logger = structlog.get_logger(__name__)
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be read or written; the message is one sentence."""
 
 
 @dataclass(slots=True)
@@ -150,7 +141,7 @@ class Checkpoints:
         for kind in ("images", "carried"):
             for partition, image in getattr(checkpoint, kind).items():
                 name = f"partition-{partition:05d}.{kind}"
-                entry = _store(self.place, number, name, _pieces(image))
+                entry = _store(self.place, number, name, pieces_of(image))
                 written[name] = {"partition": partition, "kind": kind, **entry}
         return written
 
@@ -169,14 +160,12 @@ class Checkpoints:
                     "ranks share."
                 )
         manifest = {
-            "v": VERSION,
             "fingerprint": self._fingerprint,
             "common": common,
             "offsets": {str(partition): offset for _, own in written for partition, offset in own.items()},
             "files": files,
         }
-        body = orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)
-        _store(self.place, number, _MANIFEST, [hashlib.sha256(body).hexdigest().encode(), b"\n", body])
+        _store(self.place, number, _MANIFEST, sealed(manifest))
         self._tidy(kept)
 
     def _tidy(self, kept: int) -> None:
@@ -187,12 +176,7 @@ class Checkpoints:
                 self.place.remove(number, sorted(files, key=lambda name: name != _MANIFEST))
 
     def _read(self, number: int, partitions: Collection[int] | None) -> Checkpoint:
-        seal, _, body = self.place.read(number, _MANIFEST, lambda _: None).partition(b"\n")
-        if hashlib.sha256(body).hexdigest().encode() != seal:
-            raise CheckpointError("its manifest is damaged")
-        manifest = orjson.loads(body)
-        if manifest["v"] != VERSION:
-            raise CheckpointError(f"its version is {manifest['v']}, and this is {VERSION}")
+        manifest = unsealed(self.place.read(number, _MANIFEST, lambda _: None))
         if manifest["fingerprint"] != self._fingerprint:
             raise CheckpointError(f"it was made with {manifest['fingerprint']}, and now it is {self._fingerprint}")
         offsets = {int(partition): offset for partition, offset in manifest["offsets"].items()}
@@ -203,9 +187,9 @@ class Checkpoints:
         self._told_at = perf_counter()
         for name, entry in mine.items():
             content = self.place.read(number, name, self._heard)
-            if len(content) != entry["size"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            if not agrees(content, entry):
                 raise CheckpointError(f"its file {name} is damaged")
-            getattr(checkpoint, entry["kind"])[entry["partition"]] = _image(content)
+            getattr(checkpoint, entry["kind"])[entry["partition"]] = image_of(content)
         return checkpoint
 
     def _heard(self, size: int) -> None:
@@ -216,34 +200,8 @@ class Checkpoints:
             _logger.info("restoring", read=self.stats.read, of=self.stats.to_read, place=self.place.url)
 
 
-def _pieces(image: Image) -> list[Piece]:
-    """Return an image as bytes: a line that says what it is, a line of JSON, and the arrays one after another."""
-    plain, arrays = image
-    ordered = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    forms = [[name, array.dtype.str, array.shape] for name, array in ordered.items()]
-    head = orjson.dumps({"plain": plain, "arrays": forms})
-    return [_MAGIC, head, b"\n", *(array.reshape(-1).view(np.uint8).data for array in ordered.values() if array.size)]
-
-
-def _image(content: bytes) -> Image:
-    magic, head, _ = content[: len(_MAGIC)], *content[len(_MAGIC) :].split(b"\n", 1)
-    if magic != _MAGIC:
-        raise CheckpointError("one of its files is no state")
-    document = orjson.loads(head)
-    at = len(_MAGIC) + len(head) + 1
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for name, form, shape in document["arrays"]:
-        dtype = np.dtype(form)
-        count = int(np.prod(shape, dtype=np.int64))
-        arrays[name] = np.frombuffer(content, dtype, count, at).reshape(shape)
-        at += count * dtype.itemsize
-    return document["plain"], arrays
-
-
 def _store(place: Place, number: int, name: str, pieces: list[Piece]) -> dict[str, Any]:
     """Write a file durably, and return its size and SHA-256."""
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
+    entry = entry_of(pieces)
     place.write(number, name, pieces)
-    return {"size": sum(len(piece) for piece in pieces), "sha256": digest.hexdigest()}
+    return entry

@@ -6,7 +6,8 @@ from functools import partial
 
 from consumers.windows.group import Image, Windows
 from consumers.windows.shape import SECOND, Shape
-from consumers.worker.checkpoints import Checkpoint, CheckpointError, Checkpoints
+from consumers.worker.checkpoints import Checkpoint, Checkpoints
+from consumers.worker.form import CheckpointError
 
 
 class AnotherLogError(CheckpointError):

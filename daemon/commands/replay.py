@@ -101,7 +101,7 @@ def _replayed(
     """
     from consumers.scoring import load_scorer
     from consumers.sources.recording import RecordedSource
-    from daemon.config.model import Logging
+    from daemon.config.outlets import Logging
     from daemon.offline.replaying import replay
     from daemon.offline.tables import write_state
     from daemon.service.logging import configure

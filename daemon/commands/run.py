@@ -10,7 +10,7 @@ import structlog
 from consumers.durations import DurationError, parse_duration
 from daemon.commands.options import configured
 from daemon.config.loading import Loaded
-from daemon.config.model import SECOND
+from daemon.config.values import SECOND
 from daemon.runs.pseudonyms import pseudonyms_of
 from daemon.service.logging import configure
 

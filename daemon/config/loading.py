@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from consumers.durations import format_duration
-from daemon.config.model import DURATION, Config
+from daemon.config.model import Config
+from daemon.config.values import DURATION
 from daemon.errors import ConfigError
 
 PREFIX = "STARLINGD_"

@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from daemon.config.model import Http
+from daemon.config.outlets import Http
 from daemon.errors import ListenError
 from daemon.runs.attributions import FACE, TOP_KEPT
 from daemon.runs.latest import Latest

@@ -21,7 +21,7 @@ from consumers.snapshot import Snapshot
 from consumers.sources import Source
 from consumers.windows.shape import Shape
 from consumers.worker.worker import Worker
-from daemon.config.model import Engine
+from daemon.config.attributing import Engine
 from daemon.runs.cycle import Cycle, Plan
 from engine.columns import COLUMNS, COUNTS
 

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.model import Publish
+from daemon.config.outlets import Publish
 from daemon.errors import ConfigError
 
 LEAST_KEY: Final = 32

@@ -23,7 +23,8 @@ from consumers.worker.checkpoints import Checkpoints
 from consumers.worker.places import PlaceError, open_place
 from consumers.worker.saving import Saving
 from consumers.worker.worker import Worker
-from daemon.config.model import SECOND, Config
+from daemon.config.model import Config
+from daemon.config.values import SECOND
 from daemon.errors import ConfigError
 from daemon.metrics.collecting import Instruments
 from daemon.runs.cycle import Cycle, Plan

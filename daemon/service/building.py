@@ -17,8 +17,10 @@ from consumers.sources.relay import RelaySource
 from consumers.sources.simulator import START, SimulatedSource, default_plant
 from consumers.sources.websocket import SocketOptions
 from consumers.windows.shape import Shape
-from daemon.config.model import SECOND, Config, Simulator
-from daemon.config.model import Source as SourceSection
+from daemon.config.model import Config
+from daemon.config.source import Simulator
+from daemon.config.source import Source as SourceSection
+from daemon.config.values import SECOND
 
 PUBLIC = {
     "relay": "bsky.network",

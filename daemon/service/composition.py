@@ -22,7 +22,9 @@ from consumers.sources import Source
 from consumers.sources.live import system_clock
 from consumers.worker.checkpoints import Checkpoints
 from consumers.worker.worker import Worker
-from daemon.config.model import SECOND, Config, Http
+from daemon.config.model import Config
+from daemon.config.outlets import Http
+from daemon.config.values import SECOND
 from daemon.errors import ConfigError
 from daemon.http.server import Server, Surface
 from daemon.metrics.collecting import Instruments

@@ -12,7 +12,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from daemon.config.model import Logging
+from daemon.config.outlets import Logging
 
 _QUIET = ("aiokafka", "aiohttp.access", "asyncio", "websockets", "httpx", "httpcore")
 """Libraries whose news at info is noise to an operator: they are heard from warning on, or all at debug."""

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from consumers.sources.live import SourceStats
-from daemon.config.model import MINUTE
+from daemon.config.values import MINUTE
 from daemon.service.building import LIVE
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 from prometheus_client import CollectorRegistry
 
-from daemon.config.model import Http
+from daemon.config.outlets import Http
 from daemon.http.server import Server, Surface
 from daemon.runs.latest import Latest
 from daemon.service.health import Health

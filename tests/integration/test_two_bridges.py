@@ -74,7 +74,7 @@ async def folded(log: Log, topics: Topics) -> tuple[Worker, dict[int, Snapshot]]
     worker = Worker(log, topics.events, Upstream.shape, range(PARTITIONS), closed)
     await worker.start()
     ends = await log.end_offsets(topics.events)
-    while worker.windows.stats.records + sum(map(len_of_backlog, worker._backlog.values())) < sum(ends.values()):
+    while worker.windows.stats.records + sum(map(len_of_backlog, worker._backlog.held.values())) < sum(ends.values()):
         await worker.step()
     await worker.close()
     return worker, told

@@ -21,7 +21,8 @@ from consumers.snapshot import Snapshot
 from consumers.sources import Gap
 from consumers.windows.shape import Shape
 from consumers.worker.agreement import Standing, beginning, last_watermark, watermark
-from consumers.worker.checkpoints import Checkpoint, CheckpointError, Checkpoints
+from consumers.worker.checkpoints import Checkpoint, Checkpoints
+from consumers.worker.form import CheckpointError
 from consumers.worker.saving import Saving
 from consumers.worker.worker import Worker
 from tests.peers import Seat, at_once, together

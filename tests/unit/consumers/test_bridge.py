@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.bridge import bridge as bridging
-from consumers.bridge.bridge import HORIZON, Bridge
+from consumers.bridge.bridge import Bridge
 from consumers.bridge.cursors import CursorFile
 from consumers.bridge.deadletters import Limits
+from consumers.bridge.identity import HORIZON
 from consumers.events import Event
 from consumers.log import Entry, LogError, Topic, Topics
 from consumers.log.sqlite import SqliteLog

@@ -6,10 +6,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from consumers.bridge import bridge as bridging
-from consumers.bridge.bridge import HORIZON, Bridge, StateError
+from consumers.bridge import readback
+from consumers.bridge.bridge import Bridge
 from consumers.bridge.cursors import CursorFile
-from consumers.bridge.identity import Memory
+from consumers.bridge.identity import HORIZON, Memory
+from consumers.bridge.place import StateError
 from consumers.events import Event
 from consumers.log import Entry, Topic, Topics
 from consumers.log.sqlite import SqliteLog
@@ -145,7 +146,7 @@ async def test_a_place_that_cannot_be_saved_ends_the_bridge_with_a_sentence(log,
 
 
 async def test_without_a_place_only_the_tail_of_each_partition_is_read_back(log, monkeypatch) -> None:
-    monkeypatch.setattr(bridging, "TAIL", 5)
+    monkeypatch.setattr(readback, "TAIL", 5)
     for partition in range(PARTITIONS):
         events = [like(100 * partition + number) for number in range(20 - 9 * partition)]
         await log.append(TOPICS.events, [Entry(b"a", one.encode(), partition) for one in events])

@@ -17,7 +17,8 @@ from consumers.windows.group import Windows
 from consumers.windows.shape import Shape
 from consumers.worker import checkpoints as module
 from consumers.worker import places
-from consumers.worker.checkpoints import Checkpoint, CheckpointError, Checkpoints
+from consumers.worker.checkpoints import Checkpoint, Checkpoints
+from consumers.worker.form import CheckpointError
 from consumers.worker.places import PlaceError
 from tests.unit.consumers.factories import SECOND, event, feed
 

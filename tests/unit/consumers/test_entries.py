@@ -1,9 +1,10 @@
 """What events add to windows: each in its column, acts in a phase, valences in their sums; integers throughout."""
 
 import numpy as np
+import pytest
 
 from consumers.windows.delta import WIDTH
-from consumers.windows.entries import entries
+from consumers.windows.entries import by_bucket, entries
 from consumers.windows.shape import Shape
 from engine.columns import COLUMNS, INDEX
 
@@ -44,3 +45,11 @@ def test_a_valence_is_scored_summed_and_an_alarm_from_minus_one_half_down() -> N
 
 def test_no_events_add_nothing() -> None:
     assert added([], {}) == set()
+
+
+@pytest.mark.parametrize("order", [[0, 0, 0, 0], [3, 1, 3, 2]])
+def test_what_was_added_is_cut_by_bucket_and_keeps_its_order_in_each(order: list[int]) -> None:
+    buckets, cells, amounts = np.array(order), np.array([7, 5, 6, 5]), np.array([1, 2, 3, 4])
+    pieces = [(bucket, some.tolist(), values.tolist()) for bucket, some, values in by_bucket(buckets, cells, amounts)]
+    added_in = {bucket: [place for place, own in enumerate(order) if own == bucket] for bucket in sorted(set(order))}
+    assert pieces == [(bucket, cells[places].tolist(), amounts[places].tolist()) for bucket, places in added_in.items()]

@@ -19,9 +19,8 @@ from consumers.gaps import gap_record
 from consumers.log import Entry, Topic, Topics
 from consumers.log.sqlite import SqliteLog
 from consumers.sources import Delivery, Gap
-from consumers.windows.fold import FOREVER
 from consumers.windows.group import Windows
-from consumers.windows.shape import SECOND, Shape
+from consumers.windows.shape import FOREVER, SECOND, Shape
 from tests.unit.consumers.factories import START, event
 
 TOPICS = Topics()

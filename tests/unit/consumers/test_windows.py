@@ -9,8 +9,8 @@ import pytest
 from consumers.gaps import gap_record
 from consumers.sources import Gap
 from consumers.windows.delta import WIDTH
-from consumers.windows.fold import first_time
 from consumers.windows.group import Windows
+from consumers.windows.meaning import first_time
 from consumers.windows.shape import Shape, WindowError
 from engine.columns import INDEX
 from tests.unit.consumers.factories import SECOND, START, count, event, feed

@@ -15,8 +15,9 @@ from consumers.snapshot import Snapshot
 from consumers.windows.group import Image
 from consumers.windows.shape import Shape
 from consumers.worker.checkpoints import Checkpoints
+from consumers.worker.keeping import RestoreTimeoutError
 from consumers.worker.saving import Saving
-from consumers.worker.worker import RestoreTimeoutError, Worker
+from consumers.worker.worker import Worker
 from tests.unit.consumers.factories import SECOND, START, count, event
 
 TOPIC = "events"
@@ -149,7 +150,7 @@ async def test_what_is_read_of_a_partition_ahead_of_the_others_has_a_bound(log) 
     await bench.worker.start()
     while not bench.ends or bench.ends[-1] < 198:
         await bench.worker.step(wait=0)
-        assert all(sum(len(chunk.values) for chunk, _ in held) < 20 for held in bench.worker._backlog.values())
+        assert all(sum(len(chunk.values) for chunk, _ in held) < 20 for held in bench.worker._backlog.held.values())
     assert [count(snapshot, "b", "likes") for snapshot in bench.closed[11:]] == [120] * len(bench.closed[11:])
 
 
@@ -285,9 +286,9 @@ async def test_a_checkpoint_that_the_daemon_can_do_nothing_with_gives_way_to_the
 async def test_a_store_that_does_not_answer_ends_the_start_in_time(log, tmp_path, monkeypatch) -> None:
     bench, answer = Bench(log, Clock(3), tmp_path), threading.Event()
     monkeypatch.setattr(bench.saving.checkpoints.place, "folders", answer.wait)
-    bench.worker._saving = replace(bench.saving, patience=SECOND // 20)
+    bench.saving = replace(bench.saving, patience=SECOND // 20)
     with pytest.raises(RestoreTimeoutError, match="0 of 0 bytes of the checkpoint were there") as late:
-        await bench.worker.start()
+        await bench.another().start()
     answer.set()
     assert late.value.overdue
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from consumers.events import Event
+from consumers.events import GONE, Event
 from consumers.log import Entry, Topic, Topics
 from consumers.log.sqlite import SqliteLog
 from consumers.snapshot import Snapshot
-from consumers.windows.fold import GONE
 from consumers.windows.shape import Shape
 from consumers.worker.checkpoints import Checkpoints
 from consumers.worker.saving import Saving

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from daemon.config.model import Http
+from daemon.config.outlets import Http
 from daemon.errors import ListenError
 from daemon.http.server import FILES, PAGE, Server, Surface
 from daemon.runs.attributions import Attributions

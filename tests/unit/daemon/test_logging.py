@@ -9,7 +9,7 @@ import orjson
 import pytest
 import structlog
 
-from daemon.config.model import Logging
+from daemon.config.outlets import Logging
 from daemon.service.logging import configure
 
 

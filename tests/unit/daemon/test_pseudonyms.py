@@ -16,7 +16,7 @@ from consumers.log.sqlite import SqliteLog
 from consumers.snapshot import Coverage, Snapshot
 from daemon.commands import cli
 from daemon.config.loading import load
-from daemon.config.model import Logging, Publish
+from daemon.config.outlets import Logging, Publish
 from daemon.errors import ConfigError
 from daemon.runs.cycle import Cycle, Plan
 from daemon.runs.latest import Latest

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from consumers.durations import format_duration
 from daemon.commands import cli
+from daemon.config.attributing import PHASES
 from daemon.config.loading import load, parse_assignment, read_environment
-from daemon.config.model import HOUR, MINUTE, PHASES, Config
+from daemon.config.model import Config
 from daemon.config.rendering import render
+from daemon.config.values import HOUR, MINUTE
 from daemon.errors import ConfigError
 
 
