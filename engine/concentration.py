@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from engine.meeting import Alone, Meeting
+from engine.memory import room
 from engine.ranking import PERCENTILES, Strata
 from engine.results import TIERS, Concentration, Tier
 
@@ -16,7 +17,8 @@ def sums(phi: Tensor, label: Tensor, groups: int) -> Tensor:
 
 def concentration(phi: Tensor, ranking: Strata, meeting: Meeting | None = None) -> Concentration:
     """Say who carries `phi` [N], with all ranks' where there is a meeting."""
-    mass = sums(phi.abs(), ranking.label, len(ranking.tier)).cpu()
+    size = torch.abs(phi, out=room(tuple(phi.shape), phi.device))
+    mass = sums(size, ranking.label, len(ranking.tier)).cpu()
     own = torch.cat((mass, torch.stack((phi.sum(), torch.dot(phi, phi))).cpu()))
     found = (meeting or Alone()).total(own)
     return from_sums(found[:-2], ranking, signed=float(found[-2]), square=float(found[-1]))

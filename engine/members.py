@@ -19,6 +19,8 @@ from engine.sweep import Chunk
 Kind = Literal["visible", "uniform"]
 _ODD, _OTHER = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 _HALF = 32
+_DRAWS = (1 << 63) - 1
+"""The greatest draw."""
 _AT_ONCE = 1 << 17
 """Numbers that are mixed at a time, lest each step go through memory."""
 _SPARE = 8
@@ -55,14 +57,15 @@ def choose(
 
     `identity` int64 [N] are the agents' own numbers, no two alike; None takes indices.
     """
-    fitting = tuple(sorted(size for size in set(sizes) if 0 < size <= int(ranking.size.sum())))
+    everyone = int(ranking.size.sum())
+    fitting = tuple(sorted(size for size in set(sizes) if 0 < size <= everyone))
     if not fitting:
         return []
-    number = torch.arange(state.n, device=state.device) if identity is None else identity.to(state.device)
+    names = _Names(state.n, state.device, identity, seed)
     seen = _most_visible(ranking, fitting[-1])
-    some, drawn = _drawn(number, seed, fitting[-1], int(ranking.size.sum()), meeting)
+    some, drawn = _drawn(names, fitting[-1], everyone, meeting)
     keys: list[tuple[Kind, Tensor, Tensor, Tensor]] = [
-        ("visible", seen, -ranking.visibility[seen], number[seen]),
+        ("visible", seen, -ranking.visibility[seen], names.of(seen)),
         ("uniform", some, drawn >> _HALF, drawn & (1 << _HALF) - 1),
     ]
     members = []
@@ -83,28 +86,45 @@ def _most_visible(ranking: Strata, size: int) -> Tensor:
     return (ranking.label >= lowest).nonzero()[:, 0]
 
 
-def _drawn(number: Tensor, seed: int, size: int, everyone: int, meeting: Meeting) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The numbers of n agents: `identity`, or else their indices."""
+
+    n: int
+    device: torch.device
+    identity: Tensor | None
+    seed: int
+
+    def of(self, agents: Tensor) -> Tensor:
+        """The numbers of some."""
+        return agents if self.identity is None else self.identity.to(self.device)[agents]
+
+    def lowest(self, bound: int) -> tuple[Tensor, Tensor]:
+        """Who draws no more than the bound, and what they draw."""
+        agents, values = [], []
+        for first in range(0, max(self.n, 1), _AT_ONCE):
+            last = min(first + _AT_ONCE, self.n)
+            draws = mixed(self.of(torch.arange(first, last, device=self.device)), self.seed)
+            low = (draws <= bound).nonzero()[:, 0]
+            agents.append(low + first)
+            values.append(draws[low])
+        return torch.cat(agents), torch.cat(values)
+
+
+def _drawn(names: _Names, size: int, everyone: int, meeting: Meeting) -> tuple[Tensor, Tensor]:
     """This rank's agents who draw low enough that all ranks have `size` of them, and what they draw."""
     plenty = (size + _SPARE * math.sqrt(size) + _SPARE**2) / everyone
-    for share in (plenty, 1.0):
-        bound = min(int(share * (1 << 63)), (1 << 63) - 1)
-        agents, values = [], []
-        for first, some in enumerate(torch.split(number, _AT_ONCE)):
-            draws = mixed(some, seed)
-            low = (draws <= bound).nonzero()[:, 0]
-            agents.append(low + first * _AT_ONCE)
-            values.append(draws[low])
-        found = torch.cat(agents)
-        if float(meeting.total(torch.tensor([len(found)], dtype=torch.float64))) >= size:
-            break
-    return found, torch.cat(values)
+    found = names.lowest(min(int(plenty * _DRAWS), _DRAWS))
+    if float(meeting.total(torch.tensor([len(found[0])], dtype=torch.float64))) >= size:
+        return found
+    return names.lowest(_DRAWS)
 
 
 def mixed(number: Tensor, seed: int) -> Tensor:
     """Spread numbers over 63 bits, another way for each seed, no two alike becoming alike but by chance (2⁻⁶³)."""
     spread = (number + seed * _OTHER % (1 << 62)) * _ODD
     spread = (spread ^ (spread >> 31)) * _OTHER
-    return (spread ^ (spread >> 29)) & (1 << 63) - 1
+    return (spread ^ (spread >> 29)) & _DRAWS
 
 
 def _least(first: Tensor, second: Tensor, size: int, meeting: Meeting) -> tuple[Tensor, Tensor]:

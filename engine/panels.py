@@ -65,7 +65,7 @@ def _seats(members: Members, stack: Stack, full: Tensor) -> list[_Seat]:
     rows, now = RowsAt(members.chunk), members.chunk.now
     pairs = stack.each(lambda game: (rows.own(game), [] if needs_mean(game) else rows.base(game)))
     own, base = (_matrix(pairs, stack.moments, which, now.active) for which in (0, 1))
-    tier, phi = members.tier.to(torch.int64), full.index_select(1, members.agents)
+    tier, phi = members.tier.to(torch.int64), full.gather(1, members.agents.expand(len(full), -1))
     return [
         _Seat(members.kind, size, *(each[..., :count] for each in (own, base, now.active, tier, phi)))
         for size, count in zip(members.sizes, members.own, strict=True)

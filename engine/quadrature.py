@@ -138,13 +138,13 @@ def integrate_each(
 ) -> list[Integral]:
     """Integrate B functions of D components; `f` takes t, u and which functions, [b], and returns [T, b, D].
 
-    They share one interval and then one coarse mesh, halving towards both ends; those whom neither serves are refined
-    one by one. `magnitude` is [B, D]. See `integrate`.
+    They share one interval, then a mesh that halves towards both ends some times, then one that does so to the last;
+    those whom none serves are refined one by one. `magnitude` is [B, D]. See `integrate`.
     """
     tolerance = max(tolerance, _FLOOR)
     least = magnitude * (_FLOOR / tolerance)
     found: dict[int, Integral] = {}
-    for mesh in (_whole(), _graded(_FEW_HALVINGS)):
+    for mesh in (_whole(), _graded(_FEW_HALVINGS), _graded(_HALVINGS)):
         left = [one for one in range(len(magnitude)) if one not in found]
         if left:
             found |= _served(f, mesh, left, least, tolerance)

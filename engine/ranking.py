@@ -14,10 +14,13 @@ from torch import Tensor
 
 from engine.errors import StateError
 from engine.meeting import Alone, Meeting
+from engine.memory import room
 
 PERCENTILES = 100
 _COUNTED = 1 << 12
 """Levels below are counted in a histogram, levels from here on one by one."""
+_AT_ONCE = 1 << 17
+"""Agents that are looked at in one go, lest each step go through memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,7 @@ def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10), meeti
     if not 0 <= bounds[0] <= bounds[1] <= 1:
         raise StateError(f"the tier bounds are {bounds}; they must rise from 0 to 1")
     value = _counts(visibility)
-    low = value.clamp(max=_COUNTED)
-    levels, sizes = _levels(value, low, meeting or Alone())
+    levels, sizes = _levels(value, meeting or Alone())
     stop = torch.cumsum(sizes, 0)
     start, n = stop - sizes, float(sizes.sum())
     head, middle = (n - _ceiling(share * n) for share in bounds)
@@ -69,7 +71,7 @@ def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10), meeti
     stratum = torch.cumsum(begins, 0) - 1
     return Strata(
         value,
-        _labels(value, low, levels, stratum),
+        _labels(value, levels, stratum),
         torch.zeros(int(begins.sum()), dtype=torch.float64).index_add_(0, stratum, sizes),
         tier[begins],
     )
@@ -77,18 +79,25 @@ def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10), meeti
 
 def _counts(visibility: Tensor) -> Tensor:
     """The visibility as int64."""
-    value = visibility.to(torch.int64)
-    if visibility.is_floating_point() and not bool((value == visibility).all()):
-        raise StateError("the visibility of some agent is not a whole number; give counts, 0 where it is not known")
-    if value.numel() and int(value.min()) < 0:
-        raise StateError("the visibility is negative for some agent; give 0 where it is not known")
+    value = room(tuple(visibility.shape), visibility.device, torch.int64).copy_(visibility)
+    for given, counts in zip(torch.split(visibility, _AT_ONCE), torch.split(value, _AT_ONCE), strict=True):
+        if given.is_floating_point() and not bool((counts == given).all()):
+            raise StateError("the visibility of some agent is not a whole number; give counts, 0 where it is not known")
+        if counts.numel() and int(counts.min()) < 0:
+            raise StateError("the visibility is negative for some agent; give 0 where it is not known")
     return value
 
 
-def _levels(value: Tensor, low: Tensor, meeting: Meeting) -> tuple[Tensor, Tensor]:
+def _levels(value: Tensor, meeting: Meeting) -> tuple[Tensor, Tensor]:
     """The visibilities that occur on any rank, rising, and how many agents have each, both on the CPU."""
-    counted = meeting.total(torch.bincount(low, minlength=_COUNTED + 1).to("cpu", torch.float64))
-    above, many = torch.unique(value[low == _COUNTED], return_counts=True)
+    counted = torch.zeros(_COUNTED + 1, dtype=torch.int64, device=value.device)
+    beyond = [value[:0]]
+    for some in torch.split(value, _AT_ONCE):
+        low = some.clamp(max=_COUNTED)
+        counted += torch.bincount(low, minlength=_COUNTED + 1)
+        beyond.append(some[low == _COUNTED])
+    counted = meeting.total(counted.to("cpu", torch.float64))
+    above, many = torch.unique(torch.cat(beyond), return_counts=True)
     rows, _ = meeting.gather(torch.stack((above, many), dim=1).to("cpu", torch.float64))
     high, place = torch.unique(rows[:, 0], return_inverse=True)
     sizes = torch.zeros(len(high), dtype=torch.float64).index_add_(0, place, rows[:, 1])
@@ -96,16 +105,19 @@ def _levels(value: Tensor, low: Tensor, meeting: Meeting) -> tuple[Tensor, Tenso
     return torch.cat((present, high.to(torch.int64))), torch.cat((counted[present], sizes))
 
 
-def _labels(value: Tensor, low: Tensor, levels: Tensor, stratum: Tensor) -> Tensor:
+def _labels(value: Tensor, levels: Tensor, stratum: Tensor) -> Tensor:
     """The stratum of each agent: looked up below `_COUNTED`, searched from there on."""
     known = torch.zeros(_COUNTED + 1, dtype=torch.int64)
     counted = levels < _COUNTED
     known[levels[counted]] = stratum[counted]
-    label = known.to(value.device)[low]
-    above = (low == _COUNTED).nonzero()[:, 0]
-    if len(above):
-        place = torch.searchsorted(levels[~counted].to(value.device), value[above])
-        label[above] = stratum[~counted].to(value.device)[place]
+    known, high, strata_above = (each.to(value.device) for each in (known, levels[~counted], stratum[~counted]))
+    label = room(tuple(value.shape), value.device, torch.int64)
+    for some, out in zip(torch.split(value, _AT_ONCE), torch.split(label, _AT_ONCE), strict=True):
+        low = some.clamp(max=_COUNTED)
+        torch.index_select(known, 0, low, out=out)
+        above = (low == _COUNTED).nonzero()[:, 0]
+        if len(above):
+            out[above] = strata_above[torch.searchsorted(high, some[above])]
     return label
 
 
