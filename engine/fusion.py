@@ -4,8 +4,6 @@ Promises the plain path's numbers to rounding: a kernel is used only after it ga
 wrong with one leaves the plain path, with the reason. Nothing is compiled while agents wait unless `mode` is "on".
 """
 
-import os
-import shutil
 import sys
 import threading
 from collections import deque
@@ -15,13 +13,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.columns import COLUMNS
+from engine.compiling import compiled, lacks
 from engine.errors import IndicatorError
 from engine.indicators import Indicator
 from engine.stack import LANES, Phase, Stack
 from engine.state import State
 from engine.sweep import Chunk, Sweeper
-from engine.tracing import Work, inputs, work_of
+from engine.tracing import Work, inputs
 
 Mode = Literal["off", "on", "auto"]
 Key = tuple[tuple[tuple[int, str, bool, tuple[int, ...]] | None, ...], Phase, str]
@@ -29,19 +27,8 @@ Key = tuple[tuple[tuple[int, str, bool, tuple[int, ...]] | None, ...], Phase, st
 
 WORTH = 300_000
 """Fewer agents than this are not worth a compiler's time."""
-_SAMPLE = 37 * LANES
-"""Agents of the sample: a number that no other size has, lest they be taken for the same."""
 _YIELDING = 1e-4
 """Seconds after which the compiling thread lets others work."""
-_AGREEMENT = 1e-9
-_OPTIONS = {
-    # Rows are cheap to work out and dear to write: never keep one for several readers.
-    "realize_reads_threshold": 1 << 20,
-    "realize_opcount_threshold": 1 << 20,
-    "realize_acc_reads_threshold": 1 << 20,
-    # In this thread: worker processes would outlive the compilation.
-    "compile_threads": 1,
-}
 
 
 class Fusion:
@@ -151,48 +138,6 @@ class Fusion:
         if reason not in self.failures:
             self.failures.append(reason)
             self._report(reason)
-
-
-def lacks(device: str) -> str | None:
-    """Say what is missing here to compile for this type of device, None where nothing is."""
-    compiler = os.environ.get("CXX", "g++")
-    if device == "cpu" and shutil.which(compiler) is None:
-        return f"there is no C++ compiler ({compiler}); install one, or name it in CXX, to have fused sweeps"
-    return None
-
-
-def compiled(stack: Stack, phase: Phase, device: torch.device) -> Work:
-    """Compile one kernel, and hold it to the plain function on a sample. Takes seconds.
-
-    Raises:
-        Exception: whatever the tracer or the compiler raises for a function that is not theirs.
-    """
-    # Here, because the compiler takes seconds to load.
-    from torch._inductor import standalone_compile
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    work, given = work_of(stack, phase), sample(stack, device)
-    graph = make_fx(work, tracing_mode="symbolic")(*given)
-    kernel: Work = standalone_compile(
-        graph, list(given), dynamic_shapes="from_graph", options={"config_patches": _OPTIONS}
-    )
-    fresh = sample(stack, device, _SAMPLE + 4 * LANES)
-    for expected, got in zip(work(*fresh), kernel(*fresh), strict=True):
-        scale = expected.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-        if not bool(((got - expected).abs() <= _AGREEMENT * scale).all()):
-            raise ValueError("the compiled sweep does not give the plain one's numbers")
-    return kernel
-
-
-def sample(stack: Stack, device: torch.device, agents: int = _SAMPLE) -> tuple[Tensor, Tensor, Tensor]:
-    """What a stack's work takes, of so many agents in two longer tables, as chunks are."""
-    random = torch.Generator().manual_seed(agents)
-    now, before = (
-        torch.randint(0, 9, (len(COLUMNS), agents + spare), generator=random, dtype=torch.int32).to(device)[:, :agents]
-        for spare in (3, 5)
-    )
-    levels = torch.rand(sum(stack.moments), generator=random, dtype=torch.float64)
-    return now, before, levels.to(device)
 
 
 def sweeper(current: State, preceding: State | None, fusion: Fusion | None) -> Sweeper:

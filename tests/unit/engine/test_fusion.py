@@ -110,6 +110,20 @@ def test_a_function_that_cannot_be_traced_stays_on_the_plain_path_and_says_so_on
     ]
 
 
+@needs_compiler
+def test_whoever_keeps_a_run_from_being_compiled_is_named() -> None:
+    said: list[str] = []
+    branching = Indicator(
+        "branching", lambda x: (x["likes"] if float(x["likes"].sum()) > 0 else x["posts"],), lambda m: torch.log1p(m[0])
+    )
+    found = analyse(
+        made(N, 1), made(N, 2), indicators=[POLARIZATION, branching], fusion=Fusion("on", report=said.append)
+    )
+    assert [each.failure for each in found] == [None, None, None]
+    assert all("of polarization, branching are not compiled: ValueError: 'branching' cannot" in each for each in said)
+    assert len(said) == 2
+
+
 def test_nothing_is_compiled_when_it_is_off_or_for_few() -> None:
     for fusion in (Fusion("off"), Fusion("auto")):
         attribute(SYNCHRONY, made(N, 1), None, fusion=fusion)
