@@ -66,7 +66,11 @@ class Fusion:
             self._kernels[key] = None
             self._start(key, lambda: compiled(stack, phase, chunk.now.device))
         kernel = self._kernels[key]
-        return None if kernel is None else kernel(*inputs(stack, chunk))
+        if kernel is None:
+            return None
+        given = inputs(stack, chunk)
+        sums = kernel(*given)
+        return sums if phase == "sums" else [given[-1], *sums]
 
     def _key(self, stack: Stack, phase: Phase, chunk: Chunk) -> Key:
         games: list[tuple[int, str, bool, tuple[int, ...]] | None] = []

@@ -91,10 +91,11 @@ class Stack:
             return found
         rows, x = RowsAt(chunk), chunk.now
         pairs = self.each(lambda game: (rows.own(game), rows.base(game)))
-        delta = [] if phase == "sums" else [self._differences(pairs, x)]
+        delta = [] if phase == "sums" else [self._differences(pairs, chunk)]
         return delta if phase == "delta" else [*delta, row_sums(pairs, self.moments, x)]
 
-    def _differences(self, pairs: Sequence[Pair | IndicatorError], x: State) -> Tensor:
+    def _differences(self, pairs: Sequence[Pair | IndicatorError], chunk: Chunk) -> Tensor:
+        x = chunk.now
         matrix = x.buffer("delta", self.height, -(-x.n // LANES) * LANES)
         matrix[:, x.n :] = 0.0
         for game, rows, pair in zip(self.games, self.rows, pairs, strict=True):
@@ -102,7 +103,7 @@ class Stack:
                 matrix[rows] = 0.0
             else:
                 for row, moment in zip(matrix[rows, : x.n], game.moved, strict=True):
-                    _difference(row, pair[0][moment], pair[1][moment])
+                    _difference(row, pair[0][moment], pair[1][moment], chunk)
         return matrix
 
 
@@ -126,13 +127,23 @@ def dots(one: Tensor, other: Tensor) -> Tensor:
     return torch.stack(found) if found else one.new_zeros(0)
 
 
-def _difference(out: Tensor, own: Row, base: Row) -> None:
+def _difference(out: Tensor, own: Row, base: Row, chunk: Chunk) -> None:
+    if own is not None and base is not None and _are_counts(own, base, chunk):
+        # Counts are not negative, so that their difference fits; integers are half as wide.
+        whole = chunk.now.buffer("whole", 1).view(torch.int32)[0, : len(out)]
+        out.copy_(torch.sub(own, base, out=whole))
+        return
     if own is None:
         out.zero_()
     else:
         out.copy_(own)
     if base is not None:
         out.sub_(base)
+
+
+def _are_counts(own: Tensor, base: Tensor, chunk: Chunk) -> bool:
+    """Whether both are columns of counts, now and before."""
+    return chunk.before is not None and chunk.now.is_count(own) and chunk.before.is_count(base)
 
 
 def _blocks(rows: Sequence[slice]) -> list[Block]:

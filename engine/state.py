@@ -134,6 +134,10 @@ class State:
         narrow = self.n == 0 or self._peak(row) * self.n <= _INT32.max
         return row.sum(dtype=torch.int32 if narrow else torch.int64).to(torch.float64)
 
+    def is_count(self, row: Tensor) -> bool:
+        """Whether it is one of these agents' int32 columns of whole numbers that are not negative."""
+        return self._peak(row) <= _INT32.max
+
     def _peak(self, row: Tensor) -> int:
         """No value of the row is above this: known where the row is one of the counts, else not."""
         offset = row.data_ptr() - self.columns.data_ptr()

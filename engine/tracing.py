@@ -11,8 +11,11 @@ from engine.stack import Pair, Phase, Stack
 from engine.state import State
 from engine.sweep import Chunk
 
-Work = Callable[[Tensor, Tensor, Tensor], list[Tensor]]
-"""Takes tables [26, n], now and before, and the levels of baselines of everyone, [ΣK]; gives what a phase wants."""
+Work = Callable[[Tensor, Tensor, Tensor, Tensor], list[Tensor]]
+"""Takes tables [26, n], now and before, the levels of baselines of everyone, [ΣK], and room for Δg, [height, n].
+
+Writes Δg there and gives the sums, each where the phase wants it.
+"""
 
 
 class Traced(State):
@@ -41,21 +44,21 @@ class Traced(State):
         return whole.to(torch.float64)
 
 
-def inputs(stack: Stack, chunk: Chunk) -> tuple[Tensor, Tensor, Tensor]:
+def inputs(stack: Stack, chunk: Chunk) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """What a stack's work takes of a chunk; where nobody was before, it does not look there."""
     now, before = chunk.now.columns, chunk.now.columns if chunk.before is None else chunk.before.columns
     levels = [torch.zeros(0, dtype=torch.float64)]
     for game, moments in zip(stack.games, stack.moments, strict=True):
         known = None if isinstance(game, IndicatorError) else game.everyone
         levels.append(torch.zeros(moments, dtype=torch.float64) if known is None else known)
-    return now, before, torch.cat(levels).to(now.device)
+    return now, before, torch.cat(levels).to(now.device), chunk.now.buffer("delta", stack.height)
 
 
 def work_of(stack: Stack, phase: Phase) -> Work:
     """The function that gives what a phase wants; a game that has failed gives zeros."""
     games = [None if isinstance(game, IndicatorError) else game for game in stack.games]
 
-    def work(now: Tensor, before: Tensor, levels: Tensor) -> list[Tensor]:
+    def work(now: Tensor, before: Tensor, levels: Tensor, delta: Tensor) -> list[Tensor]:
         x, known = Traced.over(now), dict[tuple[int, bool], list[Row]]()
         earlier = Traced.over(before)
         pairs = [
@@ -63,7 +66,6 @@ def work_of(stack: Stack, phase: Phase) -> Work:
             for game, own in zip(games, torch.split(levels, stack.moments), strict=True)
         ]
         zero = now.new_zeros(now.shape[1], dtype=torch.float64)
-        found = []
         if phase != "sums":
             rows = [
                 row
@@ -74,10 +76,8 @@ def work_of(stack: Stack, phase: Phase) -> Work:
                     else [_difference(pair[0][k], pair[1][k], zero) for k in game.moved]
                 )
             ]
-            found.append(torch.stack(rows))
-        if phase != "delta":
-            found.append(_sums(pairs, stack.moments, zero))
-        return found
+            delta.copy_(torch.stack(rows))
+        return [] if phase == "delta" else [_sums(pairs, stack.moments, zero)]
 
     return work
 
