@@ -42,14 +42,12 @@ def compiled(stack: Stack, phase: Phase, device: torch.device) -> Work:
     # Here, because the compiler takes seconds to load.
     from torch._inductor import standalone_compile
 
-    work, given = work_of(stack, phase), sample(stack, device)
-    graph = _traced(stack, phase, device)
+    work, given = work_of(stack, phase), sample(stack, phase, device)
     kernel: Work = standalone_compile(
-        graph, list(given), dynamic_shapes="from_graph", options={"config_patches": _OPTIONS}
+        _traced(stack, phase, device), list(given), dynamic_shapes="from_graph", options={"config_patches": _OPTIONS}
     )
-    fresh = sample(stack, device, _SAMPLE + 4 * LANES)
-    again = (*fresh[:-1], torch.zeros_like(fresh[-1]))
-    for expected, got in zip([*work(*fresh), fresh[-1]], [*kernel(*again), again[-1]], strict=True):
+    mine, theirs = (sample(stack, phase, device, _SAMPLE + 4 * LANES) for _ in range(2))
+    for expected, got in zip([*work(*mine), *mine], [*kernel(*theirs), *theirs], strict=True):
         scale = expected.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
         if not bool(((got - expected).abs() <= _AGREEMENT * scale).all()):
             raise ValueError("the compiled sweep does not give the plain one's numbers")
@@ -61,7 +59,7 @@ def _traced(stack: Stack, phase: Phase, device: torch.device) -> GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     try:
-        return make_fx(work_of(stack, phase), tracing_mode="symbolic")(*sample(stack, device))
+        return make_fx(work_of(stack, phase), tracing_mode="symbolic")(*sample(stack, phase, device))
     except Exception as error:
         for game in stack.games if len(stack.games) > 1 else []:
             try:
@@ -72,7 +70,7 @@ def _traced(stack: Stack, phase: Phase, device: torch.device) -> GraphModule:
         raise
 
 
-def sample(stack: Stack, device: torch.device, agents: int = _SAMPLE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def sample(stack: Stack, phase: Phase, device: torch.device, agents: int = _SAMPLE) -> tuple[Tensor, ...]:
     """What a stack's work takes, of so many agents in two longer tables, as chunks are."""
     random = torch.Generator().manual_seed(agents)
     now, before = (
@@ -80,5 +78,5 @@ def sample(stack: Stack, device: torch.device, agents: int = _SAMPLE) -> tuple[T
         for spare in (3, 5)
     )
     levels = torch.rand(sum(stack.moments), generator=random, dtype=torch.float64)
-    delta = torch.zeros((stack.height, agents), dtype=torch.float64, device=device)
-    return now, before, levels.to(device), delta
+    delta = torch.zeros((0 if phase == "sums" else stack.height, agents), dtype=torch.float64, device=device)
+    return now, before, levels.to(device), *delta.unbind()

@@ -68,9 +68,9 @@ class Fusion:
         kernel = self._kernels[key]
         if kernel is None:
             return None
-        given = inputs(stack, chunk)
-        sums = kernel(*given)
-        return sums if phase == "sums" else [given[-1], *sums]
+        delta = chunk.now.buffer("delta", 0 if phase == "sums" else stack.height)
+        sums = kernel(*inputs(stack, chunk, delta))
+        return sums if phase == "sums" else [delta, *sums]
 
     def _key(self, stack: Stack, phase: Phase, chunk: Chunk) -> Key:
         games: list[tuple[int, str, bool, tuple[int, ...]] | None] = []

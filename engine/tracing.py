@@ -11,10 +11,10 @@ from engine.stack import Pair, Phase, Stack
 from engine.state import State
 from engine.sweep import Chunk
 
-Work = Callable[[Tensor, Tensor, Tensor, Tensor], list[Tensor]]
-"""Takes tables [26, n], now and before, the levels of baselines of everyone, [ΣK], and room for Δg, [height, n].
+Work = Callable[..., list[Tensor]]
+"""Takes tables [26, n], now and before, the levels of baselines of everyone, [ΣK], and room for each row of Δg, [n].
 
-Writes Δg there and gives the sums, each where the phase wants it.
+Writes Δg there and gives the sums, each where the phase wants it. Of a matrix a compiler would make a copy first.
 """
 
 
@@ -44,21 +44,21 @@ class Traced(State):
         return whole.to(torch.float64)
 
 
-def inputs(stack: Stack, chunk: Chunk) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a stack's work takes of a chunk; where nobody was before, it does not look there."""
+def inputs(stack: Stack, chunk: Chunk, delta: Tensor) -> tuple[Tensor, ...]:
+    """What a stack's work takes of a chunk and room [height, n]; where nobody was before, it does not look there."""
     now, before = chunk.now.columns, chunk.now.columns if chunk.before is None else chunk.before.columns
     levels = [torch.zeros(0, dtype=torch.float64)]
     for game, moments in zip(stack.games, stack.moments, strict=True):
         known = None if isinstance(game, IndicatorError) else game.everyone
         levels.append(torch.zeros(moments, dtype=torch.float64) if known is None else known)
-    return now, before, torch.cat(levels).to(now.device), chunk.now.buffer("delta", stack.height)
+    return now, before, torch.cat(levels).to(now.device), *delta.unbind()
 
 
 def work_of(stack: Stack, phase: Phase) -> Work:
     """The function that gives what a phase wants; a game that has failed gives zeros."""
     games = [None if isinstance(game, IndicatorError) else game for game in stack.games]
 
-    def work(now: Tensor, before: Tensor, levels: Tensor, delta: Tensor) -> list[Tensor]:
+    def work(now: Tensor, before: Tensor, levels: Tensor, *delta: Tensor) -> list[Tensor]:
         x, known = Traced.over(now), dict[tuple[int, bool], list[Row]]()
         earlier = Traced.over(before)
         pairs = [
@@ -76,7 +76,8 @@ def work_of(stack: Stack, phase: Phase) -> Work:
                     else [_difference(pair[0][k], pair[1][k], zero) for k in game.moved]
                 )
             ]
-            delta.copy_(torch.stack(rows))
+            for out, row in zip(delta, rows, strict=True):
+                out.copy_(row)
         return [] if phase == "delta" else [_sums(pairs, stack.moments, zero)]
 
     return work
