@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.errors import StateError
 from engine.meeting import Alone, Meeting
+from engine.memory import room
 from engine.results import Attribution
 
 
@@ -64,7 +65,8 @@ def remembered(
             "reorder it to the run's agents first",
         )
     step = change.value - change.baseline_value
-    phi = (rho * memory.phi.to(change.phi.device)).add_(change.phi, alpha=(1 - rho) * step)
+    phi = room(tuple(change.phi.shape), change.phi.device)
+    torch.mul(memory.phi.to(phi.device), rho, out=phi).add_(change.phi, alpha=(1 - rho) * step)
     own = torch.tensor([float(phi.sum()), memory.left], dtype=torch.float64)
     total, left = (meeting or Alone()).total(own).tolist()
     fresh = PanicMemory(rho * memory.volatility + (1 - rho) * step**2, phi, rho * (memory.departed + left))

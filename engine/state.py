@@ -131,15 +131,17 @@ class State:
         """Sum a row over these agents, exactly if it holds integers, as a float64 scalar."""
         if row.is_floating_point():
             return row.sum()
-        narrow = self.n == 0 or self._peak(row) * self.n <= _INT32.max
+        narrow = self._peak(row) * self.n <= _INT32.max
         return row.sum(dtype=torch.int32 if narrow else torch.int64).to(torch.float64)
 
     def is_count(self, row: Tensor) -> bool:
         """Whether it is one of these agents' int32 columns of whole numbers that are not negative."""
-        return self._peak(row) <= _INT32.max
+        return row.dtype == torch.int32 and self._peak(row) <= _INT32.max
 
     def _peak(self, row: Tensor) -> int:
         """No value of the row is above this: known where the row is one of the counts, else not."""
+        if not self.n:
+            return 0
         offset = row.data_ptr() - self.columns.data_ptr()
         column = offset // (self.columns.stride(0) * self.columns.element_size())
         known = row.dtype == torch.int32 and 0 <= column < len(COLUMNS) and column != INDEX["valence"]

@@ -342,3 +342,25 @@ def test_a_derivative_that_jumps_is_given_up_in_time_and_the_reason_said(method:
     assert found.reason is not None
     assert "F may jump" in found.reason
     assert attribute(get("cascade"), x, None, method=method).reason is None
+
+
+def test_differences_of_counts_do_not_wrap() -> None:
+    most = torch.iinfo(torch.int32).max
+    low, high = torch.zeros(3, dtype=torch.int32), torch.full((3,), most, dtype=torch.int32)
+    down, up = (
+        attribute(
+            Indicator("sum", lambda x: x.columns[:1].unbind(), lambda m: m[0]),
+            State.from_columns({"posts": now, "likes": torch.ones(3, dtype=torch.int32)}, 3),
+            State.from_columns({"posts": before, "likes": torch.ones(3, dtype=torch.int32)}, 3),
+        )
+        for now, before in ((low, high), (high, low))
+    )
+    assert down.phi.tolist() == pytest.approx([-most] * 3)
+    assert up.phi.tolist() == pytest.approx([most] * 3)
+    overflowing = torch.tensor([most, -most], dtype=torch.int32)
+    found = attribute(
+        Indicator("valence", lambda x: x.columns[INDEX["valence"]].unsqueeze(0).unbind(), lambda m: m[0] + m[0] ** 3),
+        State.from_columns({"valence": overflowing, "posts": torch.ones(2, dtype=torch.int32)}, 2),
+        State.from_columns({"valence": -overflowing, "posts": torch.ones(2, dtype=torch.int32)}, 2),
+    )
+    assert found.phi.tolist() == pytest.approx([2 * most, -2 * most])
