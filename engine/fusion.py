@@ -59,14 +59,12 @@ class Fusion:
 
     def run(self, stack: Stack, phase: Phase, chunk: Chunk) -> list[Tensor] | None:
         """Give what is wanted of a chunk, None where its kernel is not ready or it is not of whole lanes."""
-        if chunk.now.n % LANES or chunk.now.n <= LANES:  # a compiler takes sizes of 0 and 1 for special
-            return None
         key = self._key(stack, phase, chunk)
         if key not in self._kernels:
             self._kernels[key] = None
             self._start(key, lambda: compiled(stack, phase, chunk.now.device))
         kernel = self._kernels[key]
-        if kernel is None:
+        if kernel is None or chunk.now.n % LANES or chunk.now.n == 0:
             return None
         delta = chunk.now.buffer("delta", 0 if phase == "sums" else stack.height)
         sums = kernel(*inputs(stack, chunk, delta))

@@ -18,6 +18,8 @@ _HEADROOM = 1.125
 _LARGE = 1 << 20
 """Bytes; what is smaller stays with the allocator anyway."""
 
+_HUGE = 1 << 25
+"""Bytes from which huge pages are asked for. They are dear where a host has yet to find them, so not for a little."""
 _KEPT = 8
 """Pieces that are kept when nobody holds them any more."""
 
@@ -26,7 +28,7 @@ _free: dict[int, NDArray[np.uint8]] = {}
 
 
 def room(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Give a tensor with whatever it holds. On a CPU NumPy asks the system for huge pages, as torch does not."""
+    """Give a tensor with whatever it holds."""
     size = math.prod(shape) * dtype.itemsize
     if device.type != "cpu" or size < _LARGE:
         return torch.empty(shape, dtype=dtype, device=device)
@@ -43,7 +45,10 @@ def _taken(size: int) -> NDArray[np.uint8]:
         fits = size + _LINE <= len(free) <= 2 * _HEADROOM * (size + _LINE)
         if fits and (held := _free.pop(address, None)) is not None:
             return held
-    return np.empty(int(_HEADROOM * size) + _LINE, np.uint8)
+    room_for = int(_HEADROOM * size) + _LINE
+    if size >= _HUGE:
+        return np.empty(room_for, np.uint8)  # NumPy asks for huge pages, as torch does not
+    return torch.empty(room_for, dtype=torch.uint8).numpy()
 
 
 def _give_back(held: NDArray[np.uint8]) -> None:

@@ -13,8 +13,9 @@ from engine.attribution import attribute
 from engine.builtin import ATTENTION, POLARIZATION, SYNCHRONY
 from engine.fusion import Fusion
 from engine.indicators import SAME, Indicator
-from engine.stack import LANES
+from engine.stack import LANES, Phase, Stack
 from engine.state import State
+from engine.tracing import Work, work_of
 from tests.populations import crowd, population
 
 N = 7 * LANES + 123
@@ -122,6 +123,21 @@ def test_whoever_keeps_a_run_from_being_compiled_is_named() -> None:
     assert [each.failure for each in found] == [None, None, None]
     assert all("of polarization, branching are not compiled: ValueError: 'branching' cannot" in each for each in said)
     assert len(said) == 2
+
+
+def test_two_agents_are_enough_to_have_all_compiled_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fusing, "lacks", lambda _: None)
+    asked: list[str] = []
+
+    def compiled(stack: Stack, phase: Phase, device: torch.device) -> Work:  # noqa: ARG001
+        asked.append(phase)
+        return work_of(stack, phase)
+
+    monkeypatch.setattr(fusing, "compiled", compiled)
+    fusion = Fusion("on")
+    for n in (2, N):
+        attribute(ATTENTION, made(n, 1), made(n, 2), fusion=fusion)
+        assert asked == ["sums", "delta"]
 
 
 def test_nothing_is_compiled_when_it_is_off_or_for_few() -> None:
