@@ -15,7 +15,7 @@ from engine.registry import ENTRY_POINTS, get, registry
 from engine.state import State
 from tests.populations import population
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "curiosity"
+EXAMPLE = Path(__file__).parents[2] / "packages" / "generosity"
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_a_users_package_is_found_and_attributed() -> None:
-    assert "curiosity" in registry()
+    assert "generosity" in registry()
     x = State(torch.from_numpy(population(1000, 1)))
-    found = attribute(get("curiosity"), x, None)
+    found = attribute(get("generosity"), x, None)
     assert found.ok
-    assert found.value == pytest.approx(float(x["replies"].sum() / x.total("posts", "replies", "quotes").sum()))
-    assert torch.allclose(found.phi, x["replies"] / found.end[1])
+    assert found.value == pytest.approx(float(x.total("reposts", "likes").sum() / x.acts.sum()))
+    assert torch.allclose(found.phi, x.total("reposts", "likes") / found.end[1])
 
 
 def test_the_six_of_the_design_are_built_in() -> None:
