@@ -18,7 +18,6 @@ from engine.fusion import Fusion, sweeper
 from engine.indicators import Indicator
 from engine.meeting import Alone, Meeting
 from engine.panic import PanicMemory, remembered
-from engine.quadrature import FEW_ORDERS
 from engine.ranking import Strata
 from engine.results import Attribution, Baseline, Method
 from engine.shares import Shares, Solved, second_sweep
@@ -29,10 +28,6 @@ from engine.totals import Totals, first_sweep, fix_means
 TOLERANCE = 1e-9
 """Greatest relative residual and lambda error of an answer that may be published."""
 MOST_WHALES = 10
-GAP_TOLERANCE = 1e-6
-"""Of the oceanic integrals where they only serve the gap between the methods."""
-GAP_CORNERS = 1 << 18
-"""Corners evaluated at most where they only serve the gap."""
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
 """Relative, of the terms of F's rise: no quadrature knows λ better."""
 _TINY = torch.finfo(torch.float64).tiny
@@ -137,11 +132,7 @@ def _plain(game: Game, sums: Totals) -> path.Lambda:
 
 
 def _solved(game: Game, sums: Totals, plain: path.Lambda, *, terms: Terms) -> Solved:
-    ocean = None
-    if terms.method == "oceanic":
-        ocean = oceanic.weights(game.indicator, sums)
-    elif terms.gap:
-        ocean = oceanic.weights(game.indicator, sums, tolerance=GAP_TOLERANCE, most=GAP_CORNERS, orders=FEW_ORDERS)
+    ocean = oceanic.weights(game.indicator, sums, rough=terms.method != "oceanic") if terms.finite else None
     return Solved(game, sums, plain.weights, ocean)
 
 

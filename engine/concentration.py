@@ -11,8 +11,11 @@ from engine.results import TIERS, Concentration, Tier
 
 
 def sums(phi: Tensor, label: Tensor, groups: int) -> Tensor:
-    """Σφ over each group, float64 [groups]; `label` int64 [N] holds each agent's group. Their sum is Σφ."""
-    return torch.bincount(label, weights=phi, minlength=groups)
+    """Σφ over each group, float64 [..., groups]; `label` int64 [N] holds each agent's group. Their sum is Σφ.
+
+    `phi` is [N], or [games, N] for a row of groups each.
+    """
+    return phi.new_zeros((*phi.shape[:-1], groups)).scatter_add_(-1, label.expand(phi.shape), phi)
 
 
 def concentration(phi: Tensor, ranking: Strata, meeting: Meeting | None = None) -> Concentration:

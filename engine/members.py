@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.meeting import Meeting
+from engine.memory import AT_ONCE
 from engine.ranking import Strata
 from engine.state import State
 from engine.sweep import Chunk
@@ -21,8 +22,6 @@ _ODD, _OTHER = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 _HALF = 32
 _DRAWS = (1 << 63) - 1
 """The greatest draw."""
-_AT_ONCE = 1 << 17
-"""Numbers that are mixed at a time, lest each step go through memory."""
 _SPARE = 8
 """Standard deviations: a bound so far above what is expected leaves too few draws below it next to never."""
 
@@ -97,13 +96,13 @@ class _Names:
 
     def of(self, agents: Tensor) -> Tensor:
         """The numbers of some."""
-        return agents if self.identity is None else self.identity.to(self.device)[agents]
+        return agents if self.identity is None else self.identity[agents]
 
     def lowest(self, bound: int) -> tuple[Tensor, Tensor]:
         """Who draws no more than the bound, and what they draw."""
         agents, values = [], []
-        for first in range(0, max(self.n, 1), _AT_ONCE):
-            last = min(first + _AT_ONCE, self.n)
+        for first in range(0, max(self.n, 1), AT_ONCE):
+            last = min(first + AT_ONCE, self.n)
             draws = mixed(self.of(torch.arange(first, last, device=self.device)), self.seed)
             low = (draws <= bound).nonzero()[:, 0]
             agents.append(low + first)

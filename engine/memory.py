@@ -11,13 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+AT_ONCE = 1 << 17
+"""Agents that are looked at in one go where there are several steps, lest each go through memory."""
 _LINE = 64
 """Bytes of a cache line: kernels give the same bits only to what lies alike."""
 _HEADROOM = 1.125
 """Runs differ in how many agents they have, and what is not touched costs nothing."""
 _LARGE = 1 << 20
 """Bytes; what is smaller stays with the allocator anyway."""
-
 _HUGE = 1 << 25
 """Bytes from which huge pages are asked for. They are dear where a host has yet to find them, so not for a little."""
 _KEPT = 8

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from engine.derivatives import corrected, values
 from engine.indicators import Indicator
-from engine.quadrature import ORDERS, TOLERANCE, Orders, integrate
+from engine.quadrature import FEW_ORDERS, ORDERS, TOLERANCE, integrate
 from engine.totals import Totals
 
 _AT_ONCE = 1 << 11
 """Corners evaluated at once: bounded scratch however fine the mesh, for third derivatives in 12 moments some 80 MB."""
 MOST_CORNERS = 1 << 20
 """Corners at which F and its derivatives are evaluated at most: seconds for an F that jumps, and not minutes."""
+_ROUGH_TOLERANCE, _ROUGH_CORNERS = 1e-6, 1 << 18
+"""The same of integrals that only say how far apart the methods are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,10 @@ class Ocean:
     exhausted: bool = False
 
 
-def weights(
-    indicator: Indicator,
-    sums: Totals,
-    *,
-    tolerance: float = TOLERANCE,
-    most: int = MOST_CORNERS,
-    orders: Orders = ORDERS,
-) -> Ocean:
-    """Integrate over the corners, evaluating `most` of them. Takes totals that were swept with `spread`.
+def weights(indicator: Indicator, sums: Totals, *, rough: bool = False) -> Ocean:
+    """Integrate over the corners. Takes totals that were swept with `spread`.
+
+    `rough` is as exact as the gap between the methods asks for.
 
     Raises:
         IndicatorError: when F or its derivatives cannot be evaluated.
@@ -66,7 +63,13 @@ def weights(
         return _corners(indicator, spread=spread, line=line, corners=corners, inside=inside, t=t, u=u)
 
     magnitude = _magnitude(indicator, sums, torch.cat((sums.start + corners, sums.start + rise + corners)), m)
-    integral = integrate(integrand, magnitude=magnitude, tolerance=tolerance, most=most // len(corners), orders=orders)
+    integral = integrate(
+        integrand,
+        magnitude=magnitude,
+        tolerance=_ROUGH_TOLERANCE if rough else TOLERANCE,
+        most=(_ROUGH_CORNERS if rough else MOST_CORNERS) // len(corners),
+        orders=FEW_ORDERS if rough else ORDERS,
+    )
     found = integral.value
     quadratic = found[k : k + k * k].reshape(k, k)
     return Ocean(found[:k], quadratic, found[k + k * k :], integral.relative_error, integral.exhausted)

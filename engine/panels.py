@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine import path
-from engine.concentration import shares
+from engine.concentration import shares, sums
 from engine.contributions import Game, RowsAt, needs_mean, with_mean
 from engine.errors import IndicatorError, attempt
 from engine.meeting import Meeting, met
@@ -47,8 +47,10 @@ def panels(
     seats = [seat for each in members for seat in _seats(each, stack, full)]
     if not seats:
         return [attempt(lambda _: [], game) for game in games]
-    sums = torch.stack([torch.cat((seat.own.sum(1), seat.base.sum(1), seat.active.sum()[None])) for seat in seats])
-    own, base, active = torch.split(sums.cpu(), [sum(stack.moments), sum(stack.moments), 1], dim=1)
+    totals_here = torch.stack(
+        [torch.cat((seat.own.sum(1), seat.base.sum(1), seat.active.sum()[None])) for seat in seats]
+    )
+    own, base, active = torch.split(totals_here.cpu(), [sum(stack.moments), sum(stack.moments), 1], dim=1)
     by_game = [
         torch.cat((*each, active), dim=1)
         for each in zip(*(torch.split(part, stack.moments, dim=1) for part in (own, base)), strict=True)
@@ -113,8 +115,7 @@ def _compared(
     rests = []
     for seat, phi, factor in zip(seats, phis, factors, strict=True):
         rest = seat.full - factor.to(phi.device)[:, None] * phi
-        mass = phi.new_zeros((len(phi), len(TIERS))).scatter_add_(1, seat.tier.expand(phi.shape), phi.abs())
-        rests.append(torch.cat((dots(rest, rest)[:, None], mass), dim=1))
+        rests.append(torch.cat((dots(rest, rest)[:, None], sums(phi.abs(), seat.tier, len(TIERS))), dim=1))
     apart = meeting.total(torch.stack(rests).cpu())
     residuals = torch.where(size > 0, (apart[..., 0] / size).sqrt(), 0.0)
     return [

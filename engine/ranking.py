@@ -14,13 +14,11 @@ from torch import Tensor
 
 from engine.errors import StateError
 from engine.meeting import Alone, Meeting
-from engine.memory import room
+from engine.memory import AT_ONCE, room
 
 PERCENTILES = 100
 _COUNTED = 1 << 12
 """Levels below are counted in a histogram, levels from here on one by one."""
-_AT_ONCE = 1 << 17
-"""Agents that are looked at in one go, lest each step go through memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def strata(visibility: Tensor, bounds: tuple[float, float] = (0.01, 0.10), meeti
 def _counts(visibility: Tensor) -> Tensor:
     """The visibility as int64."""
     value = room(tuple(visibility.shape), visibility.device, torch.int64).copy_(visibility)
-    for given, counts in zip(torch.split(visibility, _AT_ONCE), torch.split(value, _AT_ONCE), strict=True):
+    for given, counts in zip(torch.split(visibility, AT_ONCE), torch.split(value, AT_ONCE), strict=True):
         if given.is_floating_point() and not bool((counts == given).all()):
             raise StateError("the visibility of some agent is not a whole number; give counts, 0 where it is not known")
         if counts.numel() and int(counts.min()) < 0:
@@ -92,7 +90,7 @@ def _levels(value: Tensor, meeting: Meeting) -> tuple[Tensor, Tensor]:
     """The visibilities that occur on any rank, rising, and how many agents have each, both on the CPU."""
     counted = torch.zeros(_COUNTED + 1, dtype=torch.int64, device=value.device)
     beyond = [value[:0]]
-    for some in torch.split(value, _AT_ONCE):
+    for some in torch.split(value, AT_ONCE):
         low = some.clamp(max=_COUNTED)
         counted += torch.bincount(low, minlength=_COUNTED + 1)
         beyond.append(some[low == _COUNTED])
@@ -112,7 +110,7 @@ def _labels(value: Tensor, levels: Tensor, stratum: Tensor) -> Tensor:
     known[levels[counted]] = stratum[counted]
     known, high, strata_above = (each.to(value.device) for each in (known, levels[~counted], stratum[~counted]))
     label = room(tuple(value.shape), value.device, torch.int64)
-    for some, out in zip(torch.split(value, _AT_ONCE), torch.split(label, _AT_ONCE), strict=True):
+    for some, out in zip(torch.split(value, AT_ONCE), torch.split(label, AT_ONCE), strict=True):
         low = some.clamp(max=_COUNTED)
         torch.index_select(known, 0, low, out=out)
         above = (low == _COUNTED).nonzero()[:, 0]

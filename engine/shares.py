@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from engine.concentration import sums
 from engine.contributions import Game
 from engine.errors import IndicatorError, attempt
 from engine.meeting import Meeting, met
@@ -102,7 +103,6 @@ def second_sweep(
     stack = Stack([each if isinstance(each, IndicatorError) else each.game for each in solved], sweep.compiler)
     weights = _Weights(stack, solved, device=state.device)
     phi = room((len(solved), state.n), state.device)
-    groups = 0 if ranking is None else len(ranking.tier)
 
     def part(chunk: Chunk) -> Tensor:
         n, here, now = chunk.stop - chunk.start, phi[:, chunk.start : chunk.stop], chunk.now
@@ -117,14 +117,14 @@ def second_sweep(
         squares = [dots(*pair) for pair in ((here, here), *([(here, added), (added, added)] if weights.finite else []))]
         if method == "oceanic":
             here.add_(added)
-        mass = torch.zeros((len(here), groups), dtype=torch.float64, device=here.device)
-        if ranking is not None:
-            label = ranking.label[chunk.start : chunk.stop].expand(len(here), n)
-            mass.scatter_add_(1, label, torch.abs(here, out=added))
-        return torch.cat((torch.stack((here.sum(1), *squares), dim=1), mass), dim=1)
+        found = torch.stack((here.sum(1), *squares), dim=1)
+        if ranking is None:
+            return found
+        mass = sums(torch.abs(here, out=added), ranking.label[chunk.start : chunk.stop], len(ranking.tier))
+        return torch.cat((found, mass), dim=1)
 
-    sums = torch.stack(sweep.each(part, stack.height)).sum(0).cpu().unbind()
-    totals = met(meeting, stack.names, stack.unfailed(sums), [len(each) for each in sums])
+    own = torch.stack(sweep.each(part, stack.height)).sum(0).cpu().unbind()
+    totals = met(meeting, stack.names, stack.unfailed(own), [len(each) for each in own])
     return phi, [attempt(partial(_share, method=method), *each) for each in zip(solved, phi, totals, strict=True)]
 
 

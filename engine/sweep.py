@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from engine.memory import AT_ONCE
 from engine.state import Scratch, State
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST, _LEAST = 1 << 17, 1 << 15
+_MOST, _LEAST = AT_ONCE, 1 << 15
 """Agents per chunk on a CPU: more leave the caches, fewer cost more in calls than in work."""
 _NUMBERS = 1 << 22
 """In a chunk's rows, 32 MiB: fewer where _LEAST agents have more."""

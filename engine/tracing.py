@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from engine.contributions import Game, Row, needs_mean
+from engine.contributions import Game, Row, RowsAt, needs_mean
 from engine.errors import IndicatorError
-from engine.stack import Pair, Phase, Stack
+from engine.stack import Pair, Phase, Stack, row_sums
 from engine.state import State
 from engine.sweep import Chunk
 
@@ -40,6 +40,10 @@ class Traced(State):
             total = total + self.columns[each].to(torch.float64)
         return total
 
+    def row_sum(self, row: Tensor) -> Tensor:
+        """Sum a row in float64."""
+        return row.to(torch.float64).sum()
+
     def _float(self, name: str, whole: Tensor) -> Tensor:  # noqa: ARG002 - without scratch a name says nothing
         return whole.to(torch.float64)
 
@@ -56,60 +60,36 @@ def inputs(stack: Stack, chunk: Chunk, delta: Tensor) -> tuple[Tensor, ...]:
 
 def work_of(stack: Stack, phase: Phase) -> Work:
     """The function that gives what a phase wants; a game that has failed gives zeros."""
-    games = [None if isinstance(game, IndicatorError) else game for game in stack.games]
+    games = list(stack.games)
 
     def work(now: Tensor, before: Tensor, levels: Tensor, *delta: Tensor) -> list[Tensor]:
-        x, known = Traced.over(now), dict[tuple[int, bool], list[Row]]()
-        earlier = Traced.over(before)
+        x = Traced.over(now)
+        rows = RowsAt(Chunk(0, x.n, x, Traced.over(before)))
         pairs = [
-            None if game is None else _pair(game, x, earlier, own, known)
+            game if isinstance(game, IndicatorError) else _pair(game, rows, own)
             for game, own in zip(games, torch.split(levels, stack.moments), strict=True)
         ]
-        zero = now.new_zeros(now.shape[1], dtype=torch.float64)
         if phase != "sums":
-            rows = [
-                row
-                for game, pair, at in zip(games, pairs, stack.rows, strict=True)
-                for row in (
-                    [zero] * (at.stop - at.start)
-                    if game is None or pair is None
-                    else [_difference(pair[0][k], pair[1][k], zero) for k in game.moved]
-                )
-            ]
-            for out, row in zip(delta, rows, strict=True):
-                out.copy_(row)
-        return [] if phase == "delta" else [_sums(pairs, stack.moments, zero)]
+            zero = now.new_zeros(x.n, dtype=torch.float64)
+            for game, pair, at in zip(games, pairs, stack.rows, strict=True):
+                if isinstance(game, IndicatorError) or isinstance(pair, IndicatorError):
+                    moved = [zero] * len(delta[at])
+                else:
+                    moved = [_difference(pair[0][k], pair[1][k], zero) for k in game.moved]
+                for out, row in zip(delta[at], moved, strict=True):
+                    out.copy_(row)
+        return [] if phase == "delta" else [row_sums(pairs, stack.moments, x)]
 
     return work
 
 
-def _pair(game: Game, x: State, before: State, levels: Tensor, known: dict[tuple[int, bool], list[Row]]) -> Pair:
-    def rows(state: State) -> list[Row]:
-        key = id(game.indicator), state is x
-        if key not in known:
-            known[key] = game.own(state)
-        return known[key]
-
-    if game.baseline == "preceding":
-        return rows(x), rows(before)
-    if needs_mean(game):
-        return rows(x), [x.active * level for level in levels.unbind()]
-    return rows(x), game.neutral(x, rows(x))
+def _pair(game: Game, rows: RowsAt, levels: Tensor) -> Pair:
+    if needs_mean(game):  # whose levels are known to each run only
+        return rows.own(game), [rows.chunk.now.active * level for level in levels.unbind()]
+    return rows.own(game), rows.base(game)
 
 
 def _difference(own: Row, base: Row, zero: Tensor) -> Tensor:
     if own is None:
         return zero if base is None else -base.to(torch.float64)
     return own.to(torch.float64) if base is None else own.to(torch.float64) - base.to(torch.float64)
-
-
-def _sums(pairs: Sequence[Pair | None], moments: Sequence[int], zero: Tensor) -> Tensor:
-    nothing = zero.sum()
-    known: dict[int, Tensor] = {id(None): nothing}
-    found = [nothing]
-    for pair, count in zip(pairs, moments, strict=True):
-        for row in [None] * (2 * count) if pair is None else [*pair[0], *pair[1]]:
-            if row is not None and id(row) not in known:
-                known[id(row)] = row.to(torch.float64).sum()
-            found.append(known[id(row)])
-    return torch.stack(found)[1:]

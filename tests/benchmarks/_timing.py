@@ -9,6 +9,10 @@ from statistics import median
 
 import numpy as np
 import torch
+from rich.table import Table
+
+READ = "one read (NumPy max)"
+"""The case beside which the others are shown."""
 
 
 def in_turns(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -31,6 +35,18 @@ def once(case: Callable[[], object]) -> float:
 
 def milliseconds(seconds: list[float]) -> str:
     return f"{1e3 * median(seconds):,.1f} ({1e3 * min(seconds):,.1f})"
+
+
+def in_reads(title: str, seconds: dict[str, list[float]]) -> Table:
+    """Show each case in milliseconds, and in reads of the table that is read in `READ`."""
+    shown = Table(title=title)
+    shown.add_column("what")
+    shown.add_column("ms", justify="right")
+    shown.add_column("reads", justify="right")
+    read, least = median(seconds[READ]), min(seconds[READ])
+    for name, taken in seconds.items():
+        shown.add_row(name, milliseconds(taken), f"{median(taken) / read:.1f} ({min(taken) / least:.1f})")
+    return shown
 
 
 def machine() -> str:

@@ -13,14 +13,13 @@ from statistics import median
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from engine.analysis import analyse
 from engine.attribution import attribute
 from engine.builtin import BUILT_IN
 from engine.fusion import Fusion, lacks
 from engine.state import State
-from tests.benchmarks._timing import in_turns, machine, milliseconds
+from tests.benchmarks._timing import READ, in_reads, in_turns, machine
 from tests.populations import population
 
 AGENTS = 1_671_587
@@ -41,7 +40,7 @@ def main() -> None:
     def fresh(index: int) -> State:
         return trusted[index].part(0, AGENTS)
 
-    cases: dict[str, Callable[[], object]] = {"one read (NumPy max)": columns.max}
+    cases: dict[str, Callable[[], object]] = {READ: columns.max}
     for indicator in BUILT_IN:
         for kind in indicator.baselines:
             for method in ("aumann-shapley", "oceanic"):
@@ -68,14 +67,7 @@ def main() -> None:
         compiling = time.perf_counter() - started
         cases |= fused
     seconds = in_turns(cases, ROUNDS) | in_turns(runs, ROUNDS)
-    read, least = median(seconds["one read (NumPy max)"]), min(seconds["one read (NumPy max)"])
-    shown = Table(title=f"{AGENTS:,} agents, {columns.nbytes / 1e6:.0f} MB; median (best) of {ROUNDS}")
-    shown.add_column("what")
-    shown.add_column("ms", justify="right")
-    shown.add_column("reads", justify="right")
-    for name, taken in seconds.items():
-        shown.add_row(name, milliseconds(taken), f"{median(taken) / read:.1f} ({min(taken) / least:.1f})")
     console = Console()
-    console.print(shown)
+    console.print(in_reads(f"{AGENTS:,} agents, {columns.nbytes / 1e6:.0f} MB; median (best) of {ROUNDS}", seconds))
     console.print(f"compiling took {compiling:.0f} s" if compiling else f"nothing is compiled: {lacks('cpu')}")
-    console.print(f"one read at {columns.nbytes / read / 1e9:.1f} GB/s; {machine()}")
+    console.print(f"one read at {columns.nbytes / median(seconds[READ]) / 1e9:.1f} GB/s; {machine()}")

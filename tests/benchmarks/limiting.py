@@ -10,27 +10,24 @@ from statistics import median
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from engine import oceanic, path
 from engine.analysis import analyse
-from engine.attribution import GAP_CORNERS, GAP_TOLERANCE
 from engine.builtin import BUILT_IN
 from engine.contributions import Game, game
 from engine.meeting import Alone
-from engine.quadrature import FEW_ORDERS
 from engine.stack import LANES, Stack
 from engine.state import State
 from engine.sweep import Sweeper, chunk_size
 from engine.totals import Totals, first_sweep, fix_means
-from tests.benchmarks._timing import in_turns, machine, milliseconds
+from tests.benchmarks._timing import READ, in_reads, in_turns, machine
 from tests.populations import population
 
 AGENTS, ROUNDS = 1_671_587, 7
 CPU = torch.device("cpu")
 NAMES = [indicator.name for indicator in BUILT_IN]
-READ, RUN = "one read (NumPy max)", "analyse: all of a run"
+RUN = "analyse: all of a run"
 WORKED_OUT = "rows of Δg worked out from the columns, and sums, by torch's operations"
 """What the reads and the writes take together as the engine does them; not a part that cannot be done without."""
 
@@ -48,15 +45,9 @@ def main() -> None:
         RUN: lambda: analyse(now.part(0, AGENTS), before.part(0, AGENTS), indicators=NAMES),
     }
     seconds = in_turns(cases, ROUNDS)
-    read = median(seconds[READ])
     needed = sum(median(taken) for name, taken in seconds.items() if name not in {READ, RUN, WORKED_OUT})
-    shown = Table(title=f"{AGENTS:,} agents, {stack.height} rows of Δg; median (best) of {ROUNDS}")
-    shown.add_column("what")
-    shown.add_column("ms", justify="right")
-    shown.add_column("reads", justify="right")
-    for name, taken in seconds.items():
-        shown.add_row(name, milliseconds(taken), f"{median(taken) / read:.1f}")
-    shown.add_row("all parts but the two last", f"{1e3 * needed:,.1f}", f"{needed / read:.1f}")
+    shown = in_reads(f"{AGENTS:,} agents, {stack.height} rows of Δg; median (best) of {ROUNDS}", seconds)
+    shown.add_row("all parts but the two last", f"{1e3 * needed:,.1f}", f"{needed / median(seconds[READ]):.1f}")
     console = Console()
     console.print(shown)
     console.print(machine())
@@ -118,6 +109,6 @@ def integrals(stack: Stack, now: State, before: State) -> Callable[[], object]:
             assert isinstance(played, Game)
             assert isinstance(sums, Totals)
             path.weights(played.indicator, sums.start[None], sums.end[None])
-            oceanic.weights(played.indicator, sums, tolerance=GAP_TOLERANCE, most=GAP_CORNERS, orders=FEW_ORDERS)
+            oceanic.weights(played.indicator, sums, rough=True)
 
     return work
