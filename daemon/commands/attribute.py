@@ -38,7 +38,7 @@ Examples:
     "--compile",
     "fuse",
     is_flag=True,
-    help="Compile the sweeps first: some ten seconds once, before `seconds` begin, to save milliseconds; needs g++.",
+    help="Compile the sweeps first: some twenty seconds once, before `seconds` begin, to save milliseconds; needs g++.",
 )
 @click.option("--out", type=PATH, required=True, metavar="OUT.parquet", help="Where the attributions go.")
 def command(

@@ -80,7 +80,7 @@ class Engine(Section):
     compile: Literal["auto", "on", "off"] = Field(
         default="off",
         description="fused sweeps, whose last bits may differ from the plain ones': auto compiles them aside, for "
-        "some ten seconds, once there are 300,000 agents; on, before the first run",
+        "half a minute, once there are 300,000 agents; on, before the first run",
     )
     tiers: Annotated[tuple[float, float], Listed] = Field(
         default=(0.01, 0.10), description="shares of agents at which head ends and middle ends, by visibility"
