@@ -18,7 +18,7 @@ from engine.quadrature import FEW_ORDERS, ORDERS, TOLERANCE, integrate
 from engine.totals import Totals
 
 _AT_ONCE = 1 << 11
-"""Corners evaluated at once: bounded scratch however fine the mesh, for third derivatives in 12 moments some 80 MB."""
+"""Corners evaluated at once: bounded scratch however fine the mesh, for third derivatives in 12 moments some 30 MB."""
 MOST_CORNERS = 1 << 20
 """Corners at which F and its derivatives are evaluated at most: seconds for an F that jumps, and not minutes."""
 _ROUGH_TOLERANCE, _ROUGH_CORNERS = 1e-6, 1 << 18
